@@ -1,0 +1,1 @@
+"""The five services. They meet on the topics only; none imports another."""

@@ -1,0 +1,1 @@
+"""What the services share: events, topics, the engine, the store, the channels."""
