@@ -115,7 +115,8 @@ class Collection(Protocol):
     ) -> list[StoredDocument]:
         """Return up to `limit` documents in the order of `index` whose field values lie in [lower, upper], both ends included.
 
-        `lower` and `upper` are prefixes of the index's fields; an empty one is open. A prefix covers every value of the fields it leaves out.
+        `lower` and `upper` are prefixes of the index's fields; an empty one is open.
+        A prefix covers every value of the fields it leaves out.
         """
         ...
 
