@@ -1,0 +1,68 @@
+"""Clocks: the only place that reads one. Everything else is given `now`, so a test or a simulation can be any time it likes."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC."""
+        ...
+
+    def monotonic_seconds(self) -> float:
+        """Return seconds that only grow, for measuring durations."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic_seconds(self) -> float:
+        """Return seconds that only grow."""
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock that stands still until it is moved: for tests and simulated time."""
+
+    def __init__(self, start: datetime) -> None:
+        self._start = start
+        self._now = start
+
+    def now(self) -> datetime:
+        """Return the moment it was set to."""
+        return self._now
+
+    def monotonic_seconds(self) -> float:
+        """Return the seconds it was moved since it was made."""
+        return (self._now - self._start).total_seconds()
+
+    def advance(self, by: timedelta) -> None:
+        """Move forward; raises ValueError for a negative step."""
+        if by < timedelta(0):
+            message = "time goes forward"
+            raise ValueError(message)
+        self._now += by
+
+    def move_to(self, moment: datetime) -> None:
+        """Move forward to `moment`; a moment that has passed leaves the clock where it is."""
+        self._now = max(self._now, moment)
+
+
+def to_epoch_milliseconds(moment: datetime) -> int:
+    """Return milliseconds since 1970-01-01 UTC, rounded down: how indexes hold times."""
+    return int(moment.timestamp() * 1000)
+
+
+def from_epoch_milliseconds(milliseconds: int) -> datetime:
+    """Return the moment that to_epoch_milliseconds stands for."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)

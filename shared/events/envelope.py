@@ -1,0 +1,159 @@
+"""The envelope: every record on a topic is a CloudEvents 1.0 document in structured JSON.
+
+`Event[D]` carries the CloudEvents attributes and our extensions; `D` is the frozen model of `data`. The `type` attribute
+(`parley.<name>.v<version>`) is derived from `D`, so it is written down once, beside the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationError, create_model
+
+from shared.errors import InvalidEventError
+
+TYPE_PREFIX = "parley."
+
+
+def to_milliseconds(value: datetime) -> datetime:
+    """Return `value` in UTC, cut to whole milliseconds: what a topic can carry. Refuses a time without a zone."""
+    if value.tzinfo is None:
+        message = "a time needs a zone, for example 2026-11-22T12:00:00.000Z"
+        raise ValueError(message)
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def format_time(value: datetime) -> str:
+    """Return the time as RFC 3339 UTC with milliseconds: `2026-11-22T12:00:00.000Z`."""
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Timestamp = Annotated[datetime, AfterValidator(to_milliseconds), PlainSerializer(format_time, return_type=str, when_used="json")]
+"""A moment in UTC with milliseconds."""
+
+
+class Frozen(BaseModel):
+    """A value: it never changes, ignores fields it does not know, and leaves out what is None when written."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+
+class EventData(Frozen):
+    """What happened (past tense) or what is asked for (imperative). `NAME` is the middle of the event's type."""
+
+    NAME: ClassVar[str] = ""
+    VERSION: ClassVar[int] = 1
+
+    @classmethod
+    def event_type(cls) -> str:
+        """Return the CloudEvents type, for example `parley.message.received.v1`."""
+        return f"{TYPE_PREFIX}{cls.NAME}.v{cls.VERSION}"
+
+
+D = TypeVar("D", bound=EventData)
+D_co = TypeVar("D_co", bound=EventData, covariant=True)
+
+
+class Event(Frozen, Generic[D_co]):
+    """One event. `subject` is the Kafka key: the thread id, or the pool on `work` and `agents`, or the account on `rejected`.
+
+    `seq` counts the outputs of the emitting state and is absent from sources without state; `previousseq` is the seq of that
+    state's output before this one on the same topic and key (0: none), so that a reader of one topic can tell a gap from an
+    output that went elsewhere. `emitter` is the key of the emitting state where it is not the subject. `replayof` is set by
+    `parley replay`: such a record is judged by its id, not by `seq`.
+    """
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str = Field(min_length=1, max_length=512)
+    source: str = Field(min_length=1, max_length=512)
+    type: str
+    subject: str = Field(min_length=1, max_length=512)
+    time: Timestamp
+    datacontenttype: Literal["application/json"] = "application/json"
+    seq: int | None = Field(default=None, ge=1)
+    previousseq: int | None = Field(default=None, ge=0)
+    emitter: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+    replayof: str | None = None
+    data: D_co
+
+    def to_json(self) -> bytes:
+        """Return the record's value: UTF-8 JSON without absent fields."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+@cache
+def event_class(data: type[EventData]) -> type[Event[Any]]:
+    """Return the concrete envelope of `data`, whose `type` is fixed."""
+    name = data.event_type()
+    base: Any = Event[data]
+    fixed: Any = Literal[name]
+    return cast("type[Event[Any]]", create_model(f"{data.__name__}Event", __base__=base, type=(fixed, name)))
+
+
+def new_event(
+    data: D,
+    *,
+    event_id: str,
+    source: str,
+    subject: str,
+    time: datetime,
+    seq: int | None = None,
+    previousseq: int | None = None,
+    emitter: str | None = None,
+    causationid: str | None = None,
+    traceparent: str | None = None,
+) -> Event[D]:
+    """Return `data` in its envelope."""
+    return event_class(type(data))(
+        id=event_id,
+        type=data.event_type(),
+        source=source,
+        subject=subject,
+        time=time,
+        seq=seq,
+        previousseq=previousseq,
+        emitter=emitter,
+        causationid=causationid,
+        traceparent=traceparent,
+        data=data,
+    )
+
+
+class UnknownTypeError(InvalidEventError):
+    """The document is an event of a type this topic does not know (yet): skipped with a counter, never a dead letter."""
+
+
+class EventCodec:
+    """Reads the events of one union of data models."""
+
+    def __init__(self, data_models: Iterable[type[EventData]]) -> None:
+        classes = tuple(event_class(model) for model in data_models)
+        union: Any = classes[0]
+        for other in classes[1:]:
+            union |= other
+        if len(classes) > 1:
+            union = Annotated[union, Field(discriminator="type")]
+        self._adapter: TypeAdapter[Event[Any]] = TypeAdapter(union)
+
+    def decode(self, value: bytes) -> Event[Any]:
+        """Return the event in `value`.
+
+        Raises UnknownTypeError for a type that is not in the union, InvalidEventError for anything else that does not fit;
+        neither message repeats content of the document.
+        """
+        try:
+            return self._adapter.validate_json(value)
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False, include_input=False)
+            first = problems[0]
+            if first["type"] in {"union_tag_invalid", "literal_error"} and (not first["loc"] or first["loc"][-1] == "type"):
+                raise UnknownTypeError("an event type that this topic does not know") from None
+            where = ".".join(str(part) for part in first["loc"]) or "document"
+            raise InvalidEventError(f"{where}: {first['type']} ({len(problems)} problems)") from None
