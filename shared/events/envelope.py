@@ -92,7 +92,8 @@ class Event(Frozen, Generic[D_co]):
 def event_class(data: type[EventData]) -> type[Event[Any]]:
     """Return the concrete envelope of `data`, whose `type` is fixed."""
     name = data.event_type()
-    base: Any = Event[data]
+    generic: Any = Event
+    base: Any = generic[data]
     fixed: Any = Literal[name]
     return cast("type[Event[Any]]", create_model(f"{data.__name__}Event", __base__=base, type=(fixed, name)))
 
