@@ -1,52 +1,88 @@
 """The contact centre as one frozen value: what `config/` describes, checked and ready for the rules.
 
-Every name that refers to another part (a department's pool, an agent's calendar, a template's language) is checked by
-`ContactCentre`; the loader turns a failed check into file and line.
+The models check each value by itself. What refers to another part (a department's pool, an agent's calendar, a template's
+language) is checked by `checks.py`; the loader turns every failed check into file and line.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date, time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 """How people name things in config/: lower case, digits, `_`, `.`, `-`."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?$")]
 """A BCP 47 tag: `pt`, `zh`, `pt-BR`."""
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""The days in the order of `date.weekday()`."""
+ChannelClass = Literal["messaging", "social", "live"]
+"""How much attention a channel takes: written back and forth, in public, or at once."""
+
+
+def _time_of_day(value: Any) -> Any:
+    """Return `value` where it is written as a time of day; a bare number would otherwise be taken for seconds since midnight."""
+    if isinstance(value, time):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{1,2}:\d{2}", value):
+        return "00:00" if value == "24:00" else value.rjust(5, "0")
+    message = "write a time of day as HH:MM, for example 08:30"
+    raise ValueError(message)
+
+
+def _day(value: Any) -> Any:
+    """Return `value` where it is written as a date; a bare number would otherwise be taken for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value)):
+        return value
+    message = "write a date as YYYY-MM-DD, for example 2026-12-24"
+    raise ValueError(message)
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+"""A wall-clock time in a calendar's zone; 24:00 is midnight at the end of the day."""
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date in a calendar's zone."""
 
 
 class Configured(BaseModel):
     """A part of the configuration: frozen, and a field it does not know is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Hours(Configured):
-    """Opening hours on some days. `until` at or before `from` runs past midnight into the next day (a night shift); 00:00–00:00 is the whole day."""
-
-    days: tuple[Weekday, ...] = Field(min_length=1)
-    from_: time = Field(alias="from")
-    until: time
-    breaks: tuple[Break, ...] = ()
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Break(Configured):
     """A pause inside the hours, for example lunch; wall-clock times in the calendar's zone."""
 
-    from_: time = Field(alias="from")
-    until: time
+    from_: TimeOfDay = Field(alias="from")
+    until: TimeOfDay
+
+
+class Hours(Configured):
+    """Opening hours on some days; the hours belong to the day on which they begin.
+
+    `until` at or before `from` runs past midnight into the next day (a night shift); 00:00 to 00:00 is the whole day.
+    """
+
+    days: tuple[Weekday, ...] = Field(min_length=1)
+    from_: TimeOfDay = Field(alias="from")
+    until: TimeOfDay
+    breaks: tuple[Break, ...] = ()
 
 
 class Calendar(Configured):
-    """When somebody works. `holidays` are country codes (ISO 3166, for example `LV`) with an optional subdivision (`US-CA`); `closed` are dates besides."""
+    """When somebody works. `holidays` are country codes (ISO 3166, for example `LV`) with an optional subdivision (`US-CA`).
+
+    `closed` are dates besides. Hours that would begin on a holiday or a closed date do not take place; hours that began on the
+    evening before run to their end.
+    """
 
     time_zone: str
     hours: tuple[Hours, ...] = ()
     holidays: tuple[str, ...] = ()
-    closed: tuple[date, ...] = ()
+    closed: tuple[Day, ...] = ()
 
 
 class Department(Configured):
@@ -65,6 +101,11 @@ class Pool(Configured):
     sticky_hours: int = Field(default=72, ge=0, le=24 * 30)
 
 
+def _capacity_of_one_person() -> dict[ChannelClass, int]:
+    """Return what one person can hold at once where nothing is said."""
+    return {"messaging": 3}
+
+
 class Agent(Configured):
     """A person who answers. `capacity` is conversations at once per channel class; `calendar` is the shift."""
 
@@ -74,9 +115,7 @@ class Agent(Configured):
     departments: tuple[Name, ...] = Field(min_length=1)
     skills: tuple[Name, ...] = ()
     calendar: Name
-    capacity: dict[Literal["messaging", "social", "live"], Annotated[int, Field(ge=0, le=100)]] = Field(
-        default_factory=lambda: {"messaging": 3}
-    )
+    capacity: dict[ChannelClass, Annotated[int, Field(ge=0, le=100)]] = Field(default_factory=_capacity_of_one_person)
 
 
 class Account(Configured):
@@ -119,7 +158,10 @@ class TemplateText(Configured):
 
 
 class MessageTemplate(Configured):
-    """A template as approved by the channel. `purpose` says what it is for: `come_back` is sent when the window is closed."""
+    """A template as approved by the channel. `purpose` says what it is for: `come_back` is sent when the window is closed.
+
+    `accounts` are those it may be sent from, as `<channel>:<account>`; none named: every account of the channel.
+    """
 
     name: str
     channel: str
@@ -130,7 +172,10 @@ class MessageTemplate(Configured):
 
 
 class WindowSettings(Configured):
-    """How careful we are with a channel's window. A message must leave `safety_margin_seconds` before it ends; `warn_before_minutes` are the marks."""
+    """How careful we are with a channel's window.
+
+    A message must leave `safety_margin_seconds` before it ends; `warn_before_minutes` are the marks.
+    """
 
     safety_margin_seconds: int = Field(default=120, ge=0, le=3600)
     warn_before_minutes: tuple[float, ...] = (240.0, 60.0, 10.0)
@@ -145,7 +190,7 @@ class FaqEntry(Configured):
 
 
 class FlowOption(Configured):
-    """One option of a menu and the step it leads to."""
+    """One option of a menu and the step it leads to. `id` comes back when it is tapped, so it must stay the same."""
 
     id: Name
     title: dict[Language, str]
@@ -153,7 +198,14 @@ class FlowOption(Configured):
 
 
 class FlowStep(Configured):
-    """One step of a flow. `kind` decides which of the other fields count."""
+    """One step of a flow. `kind` decides which of the other fields count.
+
+    answer: says `text`, goes on to `next` (none: listens). menu: offers `options` and waits. question: asks `text`, keeps the
+    reply in `attribute`, goes on to `next`. condition: `next` where `attribute` equals `equals`, else `otherwise`.
+    set_attribute: sets `attribute` to `value`. tag: sets `tag`. faq: says `text` if any, waits and answers from the FAQ.
+    hand_off: passes to `department` (none: the conversation's). close: says `text` or the closing, ends.
+    In a menu and an faq step `otherwise` is where too many misses lead (none: a hand-off).
+    """
 
     kind: Literal["answer", "menu", "question", "condition", "set_attribute", "tag", "hand_off", "faq", "close"]
     text: dict[Language, str] = Field(default_factory=dict)
@@ -168,12 +220,17 @@ class FlowStep(Configured):
 
 
 class Flow(Configured):
-    """What the bot does. It starts at `start` with a customer's first message of a conversation."""
+    """What the bot does. It starts at `start` with a customer's first message of a conversation.
+
+    `away` is said at a hand-off when nobody is on shift, with `{day}`, `{time}` and `{zone}` of the next who is;
+    `away_without_date` when no such moment is known. `connecting` is said when somebody is there.
+    """
 
     greeting: dict[Language, str] = Field(default_factory=dict)
     closing: dict[Language, str] = Field(default_factory=dict)
     connecting: dict[Language, str] = Field(default_factory=dict)
     away: dict[Language, str] = Field(default_factory=dict)
+    away_without_date: dict[Language, str] = Field(default_factory=dict)
     not_understood: dict[Language, str] = Field(default_factory=dict)
     disclosure: dict[Language, str] = Field(default_factory=dict)
     person_words: dict[Language, tuple[str, ...]] = Field(default_factory=dict)
@@ -186,7 +243,11 @@ class Flow(Configured):
 
 
 class ContactCentre(Configured):
-    """The whole. `accounts` are by `<channel>:<account>`, as in the thread id; `languages` are ordered, the first is the fall-back of all."""
+    """The whole. `accounts` are by `<channel>:<account>`, as in the thread id.
+
+    `fallback_language` speaks where a text is not written in the customer's. `day_names` are the seven weekdays, Monday first,
+    in the form that fits the `{day}` of the away messages.
+    """
 
     name: str
     languages: tuple[Language, ...] = Field(min_length=1)
@@ -201,3 +262,4 @@ class ContactCentre(Configured):
     windows: dict[str, WindowSettings] = Field(default_factory=dict)
     faq: tuple[FaqEntry, ...] = ()
     flows: dict[Name, Flow] = Field(default_factory=dict)
+    day_names: dict[Language, Annotated[tuple[str, ...], Field(min_length=7, max_length=7)]] = Field(default_factory=dict)
