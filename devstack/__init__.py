@@ -1,1 +1,1 @@
-"""The world around Parley for development: an embedded broker, a stand-in MongoDB, the channels' side and load. Never imported by services or shared."""
+"""The world around Parley for development: embedded broker, stand-in MongoDB, the channels' side, load. No service and nothing shared imports it."""

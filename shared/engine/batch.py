@@ -1,0 +1,273 @@
+"""One batch carried out: load → decide → save → publish, for all shards of the batch together.
+
+Shared by the shells: on Kafka the records come from a consumer, in the local shell from a list. Committing is the shell's, after
+this returned. A shard that fails is reported and nothing of it is done; its neighbours are not held up by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from shared.clock import Clock, from_epoch_milliseconds, to_epoch_milliseconds
+from shared.engine.dead_letters import DeadLetterLimit
+from shared.engine.document import DIRTY_INDEX, DUE_INDEX, Document, DocumentCodec
+from shared.engine.options import LoopOptions
+from shared.engine.records import Publisher, Record
+from shared.engine.shards import Shards
+from shared.engine.step import Engine, Plan, TimerDue
+from shared.metrics import Metrics
+from shared.store.port import Collection, StoredDocument, StoreUnavailableError
+from shared.topics import Topic
+
+S = TypeVar("S", bound=BaseModel)
+T = TypeVar("T")
+Input = Record | TimerDue
+
+DIRTY_CLEANED_MAX = 200
+"""How many marks of published timers are taken away in one save."""
+
+logger = structlog.get_logger(__name__)
+
+
+class StaleDocumentError(Exception):
+    """Another process saved a document first: we are, or were, not the only owner of the shard."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a batch: the next offset per topic and shard, what failed, and why the reducer must stop, if it must."""
+
+    done: dict[tuple[Topic, int], int] = field(default_factory=dict)
+    failed: list[tuple[Exception, set[int]]] = field(default_factory=list)
+    stopped: str | None = None
+
+
+class BatchWork(Generic[S]):
+    """Carries out batches of one reducer."""
+
+    def __init__(
+        self,
+        engine: Engine[S],
+        collection: Collection,
+        publisher: Publisher,
+        *,
+        options: LoopOptions,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._engine = engine
+        self._collection = collection
+        self._publisher = publisher
+        self._options = options
+        self._clock = clock
+        self._metrics = metrics
+        self._name = engine.reducer.name
+        self._codec: DocumentCodec[S] = DocumentCodec(engine.reducer.state)
+        self._limit = DeadLetterLimit(options.dead_letters_per_minute_max)
+        self.shards: Shards[S] = Shards(options.documents_cached_max)
+
+    async def carry_out(self, by_shard: Mapping[int, Sequence[Record]]) -> Outcome:
+        """Do everything that `by_shard`, due timers and unfinished flushes ask for."""
+        outcome = Outcome()
+        started = self._clock.monotonic_seconds()
+        pending: dict[int, list[Input]] = {shard: list(records) for shard, records in by_shard.items() if records}
+        had_records = bool(pending)
+        try:
+            await self._flush()
+            for shard, keys in (await self._due_timers()).items():
+                pending[shard] = [*(TimerDue(key) for key in keys), *pending.get(shard, [])]
+        except Exception as error:  # noqa: BLE001 # whatever failed, the shards are given back and the loop says what it was
+            outcome.failed.append((error, set(self.shards.owned) | set(pending)))
+            return outcome
+        while pending and outcome.stopped is None:
+            pending = await self._round(pending, outcome)
+        if had_records:
+            self._metrics.batch_seconds.labels(self._name).observe(self._clock.monotonic_seconds() - started)
+            self._metrics.batch_records.labels(self._name).observe(sum(map(len, by_shard.values())))
+        if not outcome.failed and (not had_records or len(self.shards.dirty_keys) >= DIRTY_CLEANED_MAX):
+            await self._clean(outcome)
+        self._metrics.cached_documents.labels(self._name).set(len(self.shards))
+        return outcome
+
+    async def _round(self, pending: dict[int, list[Input]], outcome: Outcome) -> dict[int, list[Input]]:
+        """Take each shard's inputs as far as one step goes; return what is left over for the next round."""
+        plans: dict[int, Plan[S]] = {}
+        try:
+            documents = await self._load(pending)
+            for shard, inputs in pending.items():
+                plans[shard] = self._engine.step(shard, inputs, documents, self._clock.now())
+                await asyncio.sleep(0)
+            if self._limit.exceeded_by(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now()):
+                outcome.stopped = (
+                    f"more than {self._limit.per_minute_max} dead letters in a minute: look at dead.{self._name}, then restart"
+                )
+                return {}
+            stale = await self._save(plans)
+            if stale:
+                outcome.failed.append((StaleDocumentError(f"{len(stale)} shards were saved by another process"), stale))
+                plans = {shard: plan for shard, plan in plans.items() if shard not in stale}
+            await self._publish(plans)
+        except Exception as error:  # noqa: BLE001 # as above: nothing is swallowed, the loop gives the shards back and logs
+            outcome.failed.append((error, set(pending)))
+            return {}
+        left: dict[int, list[Input]] = {}
+        for shard, plan in plans.items():
+            self._acknowledged(plan, outcome)
+            if plan.taken < len(pending[shard]):
+                left[shard] = pending[shard][plan.taken :]
+        return left
+
+    # --- load, save, publish --------------------------------------------------------------------------------------
+
+    async def _load(self, pending: Mapping[int, Sequence[Input]]) -> dict[str, Document[S]]:
+        """Return the documents of all keys in `pending`: from memory, else from the store."""
+        found: dict[str, Document[S]] = {}
+        missing: set[str] = set()
+        for inputs in pending.values():
+            for one in inputs:
+                key = one.key if isinstance(one, TimerDue) else (one.key or b"").decode("utf-8", "replace")
+                if key in found or key in missing:
+                    continue
+                document = self.shards.get(key)
+                if document is None:
+                    missing.add(key)
+                else:
+                    found[key] = document
+        if missing:
+            for stored in (await self._in_time(self._collection.load(missing))).values():
+                found[stored.key] = self._codec.from_stored(stored)
+        return found
+
+    async def _save(self, plans: Mapping[int, Plan[S]]) -> set[int]:
+        """Save all changed documents; return the shards where another process was faster."""
+        changes = [self._codec.to_stored(document) for plan in plans.values() for document in plan.saves]
+        if not changes:
+            return set()
+        result = await self._in_time(self._collection.save(changes))
+        refused = result.stale | result.duplicate
+        if not refused:
+            return set()
+        self._metrics.fenced.labels(self._name).inc(len(refused))
+        return {shard for shard, plan in plans.items() if any(document.key in refused for document in plan.saves)}
+
+    async def _publish(self, plans: Mapping[int, Plan[S]]) -> None:
+        publications = [publication for plan in plans.values() for publication in (*plan.publishes, *plan.dead_letters)]
+        if publications:
+            await self._publisher.publish(publications)
+            self._metrics.published.labels(self._name).inc(len(publications))
+
+    def _acknowledged(self, plan: Plan[S], outcome: Outcome) -> None:
+        """Take note that a plan is carried out: outboxes are empty, versions are one higher, offsets are done."""
+        for document in plan.saves:
+            document.version += 1
+            if document.due_at is not None and document.parked is None:
+                self.shards.timer_armed(plan.shard, document.due_at)
+        for document in plan.touched.values():
+            document.outbox.clear()
+            if document.version > 0:
+                self.shards.put(document)
+        for topic, offset in plan.commits.items():
+            outcome.done[topic, plan.shard] = offset
+        self._count(plan)
+
+    def _count(self, plan: Plan[S]) -> None:
+        metrics, name, counts = self._metrics, self._name, plan.counts
+        for counter, value in (
+            (metrics.decided, counts.decided),
+            (metrics.replayed, counts.replayed),
+            (metrics.duplicates, counts.duplicates),
+            (metrics.unknown_types, counts.unknown_types),
+            (metrics.gaps, counts.gaps),
+            (metrics.misplaced, counts.misplaced),
+            (metrics.timers, counts.timers),
+            (metrics.dead_letters, len(plan.dead_letters)),
+        ):
+            if value:
+                counter.labels(name).inc(value)
+        if counts.gaps:
+            logger.error("gap.found", reducer=name, shard=plan.shard, gaps=counts.gaps)
+        if plan.dead_letters:
+            logger.error("records.dead_lettered", reducer=name, shard=plan.shard, count=len(plan.dead_letters), topic=f"dead.{name}")
+
+    # --- timers ---------------------------------------------------------------------------------------------------
+
+    async def _due_timers(self) -> dict[int, list[str]]:
+        """Return the keys whose timers are due, per shard, oldest first."""
+        now = self._clock.now()
+        due: dict[int, list[str]] = {}
+        for shard in self.shards.timers_to_look_up(now):
+            moment = to_epoch_milliseconds(now)
+            limit = self._options.timers_per_batch_max
+            rows = await self._in_time(self._collection.scan(DUE_INDEX.name, lower=(shard,), upper=(shard, moment), limit=limit))
+            self.shards.timers_looked_up(shard, now if len(rows) == limit else await self._next_due(shard, moment))
+            for row in rows:
+                if self.shards.get(row.key) is None:
+                    self.shards.put(self._codec.from_stored(row))
+                self._observe_lateness(row, now)
+            if rows:
+                due[shard] = [row.key for row in rows]
+        return due
+
+    async def _next_due(self, shard: int, after_milliseconds: int) -> datetime | None:
+        rows = await self._in_time(self._collection.scan(DUE_INDEX.name, lower=(shard, after_milliseconds + 1), upper=(shard,), limit=1))
+        return from_epoch_milliseconds(int(rows[0].fields["due_at"] or 0)) if rows else None
+
+    def _observe_lateness(self, row: StoredDocument, now: datetime) -> None:
+        due_at = from_epoch_milliseconds(int(row.fields["due_at"] or 0))
+        self._metrics.timer_lateness.labels(self._name).observe(max(0.0, (now - due_at).total_seconds()))
+
+    # --- what timers left -----------------------------------------------------------------------------------------
+
+    async def _flush(self) -> None:
+        """Publish what timers left in outboxes: no input will bring those keys back. Page after page, each cleaned before the next."""
+        limit = self._options.timers_per_batch_max
+        for shard in sorted(self.shards.to_flush):
+            while True:
+                rows = await self._in_time(self._collection.scan(DIRTY_INDEX.name, lower=(shard,), upper=(shard,), limit=limit))
+                documents = [self._codec.from_stored(row) for row in rows]
+                await self._publish({shard: self._engine.flush(shard, documents)})
+                for document in documents:
+                    document.outbox.clear()
+                await self._take_marks(documents)
+                if len(rows) < limit:
+                    break
+            self.shards.to_flush.discard(shard)
+
+    async def _clean(self, outcome: Outcome) -> None:
+        """Take the mark from documents whose timers' outputs are acknowledged."""
+        keys = list(self.shards.dirty_keys)[:DIRTY_CLEANED_MAX]
+        held = [document for document in map(self.shards.get, keys) if document is not None and not document.outbox]
+        try:
+            await self._take_marks(held)
+        except Exception as error:  # noqa: BLE001 # given back like any failed save
+            outcome.failed.append((error, {document.shard for document in held}))
+
+    async def _take_marks(self, documents: Sequence[Document[S]]) -> None:
+        """Save `documents` without the mark; their outboxes are acknowledged and empty."""
+        if not documents:
+            return
+        cleaned = [document.copy() for document in documents]
+        for document in cleaned:
+            document.dirty = False
+        result = await self._in_time(self._collection.save([self._codec.to_stored(document) for document in cleaned]))
+        if result.stale:
+            raise StaleDocumentError(f"{len(result.stale)} documents were saved by another process")
+        for document in cleaned:
+            document.version += 1
+            self.shards.put(document)
+
+    async def _in_time(self, call: Awaitable[T]) -> T:
+        """Return what the store answers, or raise StoreUnavailableError when it takes longer than the store's time-out."""
+        try:
+            async with asyncio.timeout(self._options.store_timeout_seconds):
+                return await call
+        except TimeoutError:
+            message = f"the store did not answer within {self._options.store_timeout_seconds} s"
+            raise StoreUnavailableError(message) from None

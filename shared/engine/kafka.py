@@ -1,0 +1,274 @@
+"""The reducers' loop on Kafka: the one file that owns delivery.
+
+load → decide → save → publish → commit, a batch at a time, all partitions of a batch together. Whatever fails, the partitions
+concerned forget what they hold in memory, go back to the last done offset on *all* their topics, wait and go on: never exit, never
+skip. Plain aiokafka, because a framework's subscriber acknowledges, commits or swallows at moments of its own choosing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from pydantic import BaseModel
+
+from shared.clock import Clock
+from shared.engine.batch import BatchWork
+from shared.engine.options import LoopOptions
+from shared.engine.records import Publisher, Record
+from shared.engine.shards import Shards
+from shared.engine.status import LoopStatus
+from shared.engine.step import Engine
+from shared.errors import RecoverableError
+from shared.metrics import Metrics
+from shared.store.port import Collection
+from shared.topics import Topic
+
+S = TypeVar("S", bound=BaseModel)
+Fetched = Mapping[TopicPartition, list[ConsumerRecord]]
+
+logger = structlog.get_logger(__name__)
+
+
+class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] # aiokafka carries no types
+    """Runs one reducer until it is told to stop."""
+
+    def __init__(
+        self,
+        engine: Engine[S],
+        collection: Collection,
+        publisher: Publisher,
+        *,
+        options: LoopOptions,
+        clock: Clock,
+        metrics: Metrics,
+        status: LoopStatus,
+    ) -> None:
+        self._engine = engine
+        self._options = options
+        self._clock = clock
+        self._metrics = metrics
+        self._status = status
+        self._name = engine.reducer.name
+        self._topics: dict[str, Topic] = {options.topic_prefix + topic.name: topic for topic in engine.reducer.inputs}
+        self._work = BatchWork(engine, collection, publisher, options=options, clock=clock, metrics=metrics)
+        self._shards: Shards[S] = self._work.shards
+        self._batch_in_hand = asyncio.Lock()
+        self._generation = 0
+        self._done: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._last_commit_seconds = 0.0
+        self._failures_in_a_row = 0
+        self._consumer: AIOKafkaConsumer | None = None
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read, work and commit until `stop` is set; then finish the batch in hand, commit and leave."""
+        consumer = await self._connected(stop)
+        if consumer is None:
+            return
+        try:
+            while not stop.is_set():
+                await self._turn(consumer, stop)
+        finally:
+            async with self._batch_in_hand:
+                await self._commit(consumer)
+            self._status.ready = False
+            await consumer.stop()
+
+    async def _turn(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
+        """One batch, or one idle wait."""
+        if self._status.stopped is not None:
+            await stop.wait()
+            return
+        generation = self._generation
+        try:
+            fetched: Fetched = await consumer.getmany(timeout_ms=self._wait_milliseconds(), max_records=self._options.records_max)
+        except KafkaError as error:
+            await self._give_back(consumer, set(self._shards.owned), error, stop)
+            return
+        async with self._batch_in_hand:
+            if generation != self._generation:
+                self._seek_to_first(consumer, fetched)
+                return
+            failed = await self._work_on(fetched)
+            self._status.worked(self._clock.now())
+        for reason, shards in failed:
+            await self._give_back(consumer, shards, reason, stop)
+        if not failed:
+            self._failures_in_a_row = 0
+        await self._commit_lazily(consumer)
+
+    async def _work_on(self, fetched: Fetched) -> list[tuple[Exception, set[int]]]:
+        """Carry the batch through; return what failed and for which shards."""
+        for partition, records in fetched.items():
+            if records:
+                self._done.setdefault(partition, records[0].offset)
+        outcome = await self._work.carry_out(self._by_shard(fetched))
+        for (topic, shard), offset in outcome.done.items():
+            self._done[TopicPartition(self._options.topic_prefix + topic.name, shard)] = offset
+        if outcome.stopped:
+            self._status.stopped = outcome.stopped
+        return outcome.failed
+
+    def _wait_milliseconds(self) -> int:
+        """Return how long to wait for records: until the nearest timer."""
+        seconds = self._shards.seconds_to_next_timer(self._clock.now())
+        if seconds is None:
+            return self._options.idle_wait_milliseconds
+        return max(0, min(self._options.idle_wait_milliseconds, int(seconds * 1000) + 1))
+
+    def _by_shard(self, fetched: Fetched) -> dict[int, list[Record]]:
+        """Return the records per partition number, the topics of one merged by time so that none starves another."""
+        by_shard: dict[int, list[Record]] = defaultdict(list)
+        for partition, records in fetched.items():
+            topic = self._topics[partition.topic]
+            by_shard[partition.partition].extend(Record(topic, partition.partition, r.offset, r.key, r.value, r.timestamp) for r in records)
+        topics_per_shard: dict[int, int] = defaultdict(int)
+        for partition in fetched:
+            topics_per_shard[partition.partition] += 1
+        for shard, count in topics_per_shard.items():
+            if count > 1:
+                by_shard[shard].sort(key=lambda record: record.timestamp_milliseconds)
+        self._observe_lag(by_shard.values())
+        return by_shard
+
+    def _observe_lag(self, batches: Iterable[list[Record]]) -> None:
+        oldest = min((record.timestamp_milliseconds for records in batches for record in records), default=None)
+        now = self._clock.now().timestamp()
+        self._metrics.lag_seconds.labels(self._name).set(0.0 if oldest is None else max(0.0, now - oldest / 1000))
+
+    # --- failures -------------------------------------------------------------------------------------------------
+
+    async def _give_back(self, consumer: AIOKafkaConsumer, shards: set[int], error: Exception, stop: asyncio.Event) -> None:
+        """Forget the shards' memory, seek all their topics back to the last done offset, and wait with backoff."""
+        self._failures_in_a_row += 1
+        self._metrics.failures.labels(self._name, type(error).__name__).inc()
+        recoverable = isinstance(error, RecoverableError | KafkaError)
+        log = logger.warning if recoverable else logger.error
+        log(
+            "batch.given_back",
+            reducer=self._name,
+            shards=sorted(shards),
+            error=type(error).__name__,
+            detail=str(error) if recoverable else None,
+            failures_in_a_row=self._failures_in_a_row,
+            exc_info=None if recoverable else error,
+        )
+        async with self._batch_in_hand:
+            self._shards.forget(shards)
+            assigned = consumer.assignment()
+            for partition in assigned:
+                if partition.partition in shards and partition in self._done:
+                    consumer.seek(partition, self._done[partition])
+        delay = min(self._options.backoff_seconds_max, self._options.backoff_seconds * 2 ** min(self._failures_in_a_row - 1, 10))
+        await _sleep_unless(stop, delay)
+
+    def _seek_to_first(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> None:
+        """Give back records that were read across a rebalance: who owns them has been decided anew."""
+        assigned = consumer.assignment()
+        for partition, records in fetched.items():
+            if partition in assigned and records:
+                consumer.seek(partition, records[0].offset)
+
+    # --- commits --------------------------------------------------------------------------------------------------
+
+    async def _commit_lazily(self, consumer: AIOKafkaConsumer) -> None:
+        now = self._clock.monotonic_seconds()
+        if now - self._last_commit_seconds >= self._options.commit_interval_seconds:
+            self._last_commit_seconds = now
+            async with self._batch_in_hand:
+                await self._commit(consumer)
+
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what is done, naming partitions and offsets; a failure is told and tried again with the next."""
+        assigned = consumer.assignment()
+        offsets = {tp: offset for tp, offset in self._done.items() if tp in assigned and self._committed.get(tp) != offset}
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(self._options.commit_timeout_seconds):
+                await consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            self._metrics.failures.labels(self._name, "commit").inc()
+            logger.warning("commit.failed", reducer=self._name, error=type(error).__name__, partitions=len(offsets))
+        else:
+            self._committed.update(offsets)
+
+    # --- assignment -----------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 # all are
+        """A barrier: finish the batch in hand, commit, forget. aiokafka rebalances eagerly: all partitions are named."""
+        try:
+            async with asyncio.timeout(self._options.revoke_timeout_seconds), self._batch_in_hand:
+                if self._consumer is not None:
+                    await self._commit(self._consumer)
+        except TimeoutError:
+            logger.warning("revoke.timed_out", reducer=self._name, after_seconds=self._options.revoke_timeout_seconds)
+        self._generation += 1
+        self._shards.forget(set(self._shards.owned))
+        self._shards.own(set())
+        self._done.clear()
+        self._committed.clear()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Take note of what is ours now; the next batch flushes what timers left unpublished and looks for due timers."""
+        self._generation += 1
+        self._metrics.rebalances.labels(self._name).inc()
+        self._shards.own({partition.partition for partition in assigned})
+        self._status.ready = True
+        logger.info("partitions.assigned", reducer=self._name, shards=sorted(self._shards.owned))
+
+    # --- connection -----------------------------------------------------------------------------------------------
+
+    async def _connected(self, stop: asyncio.Event) -> AIOKafkaConsumer | None:
+        """Return a consumer that has joined its group, however long the broker takes to answer; None when told to stop before."""
+        delay = self._options.backoff_seconds
+        while not stop.is_set():
+            consumer = AIOKafkaConsumer(**consumer_options(self._options, self._name))
+            try:
+                await consumer.start()
+            except (KafkaError, OSError) as error:
+                logger.warning("broker.unreachable", reducer=self._name, error=type(error).__name__, retry_in_seconds=delay)
+                await consumer.stop()
+                await _sleep_unless(stop, delay)
+                delay = min(self._options.backoff_seconds_max, delay * 2)
+                continue
+            self._consumer = consumer
+            consumer.subscribe(topics=list(self._topics), listener=self)
+            return consumer
+        return None
+
+
+def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
+    """Return the settings of a consumer that never acknowledges by itself, never skips, and stays a member while it computes."""
+    return {
+        "bootstrap_servers": options.bootstrap_servers,
+        "group_id": f"{options.topic_prefix}{group}",
+        "group_instance_id": f"{group}-{options.instance}",
+        "client_id": f"{group}-{options.instance}",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "partition_assignment_strategy": (RangePartitionAssignor,),
+        "session_timeout_ms": options.session_timeout_milliseconds,
+        "heartbeat_interval_ms": options.heartbeat_interval_milliseconds,
+        "rebalance_timeout_ms": options.rebalance_timeout_milliseconds,
+        "max_partition_fetch_bytes": options.fetch_bytes_max_per_partition,
+        "fetch_max_wait_ms": options.fetch_wait_milliseconds,
+    }
+
+
+async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, but not after `stop` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,39 @@
+"""The bounds of the reducers' loop, each with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """How a reducer reads, and how long each thing may take. Every wait has an end of its own: the client's own retries have none."""
+
+    bootstrap_servers: str
+    topic_prefix: str
+    partitions: int
+    instance: str
+    """A stable name of this process in its group: a restart within the session stops nobody else (static membership)."""
+
+    records_max: int = 2_000
+    """Records of one batch: larger ones pay less per record and hold the loop longer."""
+    idle_wait_milliseconds: int = 1_000
+    """How long a read waits for records where no timer is nearer."""
+    session_timeout_milliseconds: int = 45_000
+    """Heartbeats share the event loop: a shorter session evicts a process that computes."""
+    heartbeat_interval_milliseconds: int = 3_000
+    rebalance_timeout_milliseconds: int = 60_000
+    revoke_timeout_seconds: float = 20.0
+    """How long a revoke waits for the batch in hand: below the rebalance time-out, or the group evicts us."""
+    store_timeout_seconds: float = 20.0
+    commit_interval_seconds: float = 0.2
+    commit_timeout_seconds: float = 5.0
+    backoff_seconds: float = 0.2
+    backoff_seconds_max: float = 5.0
+    documents_cached_max: int = 20_000
+    timers_per_batch_max: int = 500
+    dead_letters_per_minute_max: int = 1_000
+    """A burst beyond it stops the reducer: a bad deployment must not drain the topic into the dead letters."""
+    fetch_wait_milliseconds: int = 500
+    """How long the broker holds a fetch without records: it answers at once when one comes; longer saves idle CPU."""
+    fetch_bytes_max_per_partition: int = 1024 * 1024

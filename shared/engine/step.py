@@ -1,0 +1,309 @@
+"""One step of the engine: records and documents in, a plan out. Plain synchronous code without I/O, clock or randomness.
+
+The shell that called carries the plan out in its order: save the documents, publish, and only then commit. Everything that makes
+a decision take effect once is here: what was applied is not decided again, what was seen is dropped, what was saved and not
+acknowledged goes out whole before anything new of its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from shared.engine.dead_letters import dead_letter
+from shared.engine.document import Document, Emitted
+from shared.engine.placement import partition_of
+from shared.engine.records import Publication, Record
+from shared.engine.reducer import Output, Reducer, TimerFired
+from shared.errors import InvalidEventError
+from shared.events.envelope import Event, UnknownTypeError, new_event, to_milliseconds
+from shared.ids import digest, output_id
+from shared.topics import RECORD_BYTES_MAX, TOPICS, Topic
+
+S = TypeVar("S", bound=BaseModel)
+
+TIMER_LATE_SECONDS = 5.0
+"""A timer that fires later than this says so."""
+OUTBOX_ENTRIES_MAX = 500
+"""A key that has emitted so much in one step ends the step: its document carries all of it."""
+STEP_OUTPUTS_MAX = 20_000
+"""Outputs of one step after which it ends; the rest of the records waits for the next."""
+
+_TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
+
+
+class OutputTooLargeError(Exception):
+    """A decision's output is larger than the broker takes: it must not become state."""
+
+
+class TimerStuckError(Exception):
+    """A timer changed nothing and is due again at once: it would fire for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerDue:
+    """The store's index says that `key` wants to be asked."""
+
+    key: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened in a step, for the metrics."""
+
+    decided: int = 0
+    replayed: int = 0
+    duplicates: int = 0
+    unknown_types: int = 0
+    gaps: int = 0
+    misplaced: int = 0
+    timers: int = 0
+
+
+@dataclass(slots=True)
+class Plan(Generic[S]):
+    """What the shell has to do, in this order: save, publish, commit.
+
+    `touched` holds every document the step looked at, as it is once the plan is done (its outbox still in it); `saves` are those
+    that changed. `publishes` are in order per key. `commits` is the next offset per topic. `taken` is how many inputs were used.
+    """
+
+    shard: int
+    saves: list[Document[S]] = field(default_factory=list)
+    touched: dict[str, Document[S]] = field(default_factory=dict)
+    publishes: list[Publication] = field(default_factory=list)
+    dead_letters: list[Publication] = field(default_factory=list)
+    commits: dict[Topic, int] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
+    taken: int = 0
+
+
+class Engine(Generic[S]):
+    """The engine of one reducer."""
+
+    def __init__(self, reducer: Reducer[S], *, partitions: int, version: str) -> None:
+        self.reducer = reducer
+        self.partitions = partitions
+        self.version = version
+
+    def step(self, shard: int, inputs: Sequence[Record | TimerDue], documents: Mapping[str, Document[S]], now: datetime) -> Plan[S]:
+        """Return what follows from `inputs`, taken in their order.
+
+        `documents` holds those of the inputs' keys that exist. A document whose outbox is not empty is taken as not
+        acknowledged: the outbox goes out first. Inputs beyond `plan.taken` belong into the next step.
+        """
+        return _Step(self, shard, documents, now).run(inputs)
+
+    def flush(self, shard: int, documents: Sequence[Document[S]]) -> Plan[S]:
+        """Return the plan that publishes the outboxes of `documents` (what timers left) and nothing else."""
+        plan: Plan[S] = Plan(shard)
+        for document in documents:
+            plan.touched[document.key] = document
+            plan.publishes.extend(_publications(document))
+        return plan
+
+
+class _Step(Generic[S]):
+    """The work in progress of one step."""
+
+    def __init__(self, engine: Engine[S], shard: int, documents: Mapping[str, Document[S]], now: datetime) -> None:
+        self._reducer = engine.reducer
+        self._partitions = engine.partitions
+        self._version = engine.version
+        self._shard = shard
+        self._documents = documents
+        self._now = now
+        self._changed: set[str] = set()
+        self._outputs = 0
+        self._plan: Plan[S] = Plan(shard)
+
+    def run(self, inputs: Sequence[Record | TimerDue]) -> Plan[S]:
+        plan = self._plan
+        for one in inputs:
+            if isinstance(one, TimerDue):
+                self._take_timer(one.key)
+                full = False
+            else:
+                full = self._take_record(one)
+                plan.commits[one.topic] = max(plan.commits.get(one.topic, 0), one.offset + 1)
+            plan.taken += 1
+            if full or self._outputs >= STEP_OUTPUTS_MAX:
+                break
+        plan.saves = [document for key, document in plan.touched.items() if key in self._changed]
+        for document in plan.touched.values():
+            plan.publishes.extend(_publications(document))
+        return plan
+
+    def _touch(self, key: str) -> Document[S]:
+        """Return the key's document for this step; the engine's own, so that the caller's stays as it is if the plan fails."""
+        document = self._plan.touched.get(key)
+        if document is None:
+            known = self._documents.get(key)
+            document = Document(key, self._shard) if known is None else known.copy()
+            if not document.outbox:
+                document.dirty = False
+            self._plan.touched[key] = document
+        return document
+
+    def _take_record(self, record: Record) -> bool:
+        """Take one record; return whether its key has emitted so much that the step should end."""
+        key = _key_of(record)
+        if key is None:
+            self._bury(record, "invalid", "the record's key is no text")
+            return False
+        if partition_of(record.key or b"", self._partitions) != record.partition:
+            self._forward(record, key)
+            return False
+        document = self._touch(key)
+        if record.offset <= document.applied.get(record.topic.name, -1):
+            self._plan.counts.replayed += 1
+            return False
+        try:
+            event = record.topic.decode(record.value or b"")
+            if event.subject != key:
+                raise InvalidEventError("subject: is not the record's key")  # noqa: TRY301 # handled like every other invalid record
+        except UnknownTypeError:
+            self._plan.counts.unknown_types += 1
+            return False
+        except InvalidEventError as error:
+            self._bury(record, "invalid", str(error))
+            return False
+        self._take_event(document, record, event)
+        return len(document.outbox) >= OUTBOX_ENTRIES_MAX
+
+    def _take_event(self, document: Document[S], record: Record, event: Event[Any]) -> None:
+        """Decide about a valid event, unless it was seen or its key is parked."""
+        if self._seen(document, event):
+            self._plan.counts.duplicates += 1
+            return
+        if document.parked is not None and event.replayof is None:
+            self._bury(record, "parked", document.parked)
+        elif self._decide(document, event):
+            document.parked = None
+            if event.seq is None or event.replayof is not None:
+                document.remember_id(digest(event.id))
+        else:
+            self._bury(record, "decide_failed", document.parked or "")
+        document.applied[record.topic.name] = record.offset
+        self._changed.add(document.key)
+
+    def _seen(self, document: Document[S], event: Event[Any]) -> bool:
+        """Return whether the event took effect before; take note of the emitting state's seq."""
+        if event.seq is None or event.replayof is not None:
+            return digest(event.id) in document.recent_ids
+        emitter = event.source if event.emitter is None else digest(f"{event.source}|{event.emitter}")
+        last = document.seen.get(emitter, 0)
+        if event.seq <= last:
+            return True
+        if event.previousseq is not None and event.previousseq > last:
+            self._plan.counts.gaps += 1
+        document.remember_seq(emitter, event.seq)
+        return False
+
+    def _take_timer(self, key: str) -> None:
+        """Fire the key's timer, if it is still due: the index may be older than the document."""
+        document = self._touch(key)
+        due_at = document.due_at
+        if due_at is None or due_at > self._now or document.parked is not None:
+            return
+        late = self._now - due_at > timedelta(seconds=TIMER_LATE_SECONDS)
+        milliseconds = int(due_at.timestamp() * 1000)
+        event = new_event(
+            TimerFired(due_at=due_at, late=late),
+            event_id=f"{self._reducer.name}/{key}/timer/{milliseconds}"[-512:],
+            source=self._reducer.source,
+            subject=key,
+            time=self._now,
+        )
+        emitted = document.emitted
+        self._decide(document, event)
+        self._plan.counts.timers += 1
+        document.dirty = document.dirty or document.emitted > emitted
+        self._changed.add(key)
+
+    def _decide(self, document: Document[S], event: Event[Any]) -> bool:
+        """Ask the reducer and take over its decision; where that fails, park the key and return False."""
+        try:
+            decision = self._reducer.decide(document.state, event, self._now)
+            due_at = None if decision.state is None else self._reducer.due(decision.state)
+            if due_at is not None:
+                due_at = to_milliseconds(due_at)  # as the index holds it: the document and its row must agree on what is due
+            if isinstance(event.data, TimerFired) and due_at is not None and due_at <= self._now and decision.state == document.state:
+                raise TimerStuckError  # noqa: TRY301 # it parks the key like any failure of a rule
+            entries, emitted_to = self._stamp(document, event, decision.outputs)
+        except Exception as error:  # noqa: BLE001 # whatever a rule raises parks its key and nothing else; the dead letter says what
+            document.parked = f"{type(error).__name__} at {_place(error)}"
+            return False
+        document.state = decision.state
+        document.due_at = due_at
+        document.emitted += len(entries)
+        document.emitted_to.update(emitted_to)
+        document.outbox.extend(entries)
+        self._outputs += len(entries)
+        self._plan.counts.decided += 1
+        return True
+
+    def _stamp(self, document: Document[S], event: Event[Any], outputs: Sequence[Output]) -> tuple[list[Emitted], dict[str, int]]:
+        """Return the outputs as records: numbered on from what the document has emitted, each in its envelope."""
+        entries: list[Emitted] = []
+        emitted_to: dict[str, int] = {}
+        for seq, output in enumerate(outputs, start=document.emitted + 1):
+            own = output.key == document.key
+            previous = None
+            if own:
+                previous = emitted_to.get(output.topic.name, document.emitted_to.get(output.topic.name, 0))
+                emitted_to[output.topic.name] = seq
+            value = new_event(
+                output.data,
+                event_id=output_id(self._reducer.name, document.key, seq),
+                source=self._reducer.source,
+                subject=output.key,
+                time=self._now,
+                seq=seq,
+                previousseq=previous,
+                emitter=None if own else document.key,
+                causationid=event.id,
+                traceparent=event.traceparent,
+            ).to_json()
+            if len(value) > RECORD_BYTES_MAX:
+                raise OutputTooLargeError
+            entries.append(Emitted(output.topic.name, output.key, value))
+        return entries, emitted_to
+
+    def _bury(self, record: Record, reason: str, error: str) -> None:
+        self._plan.dead_letters.append(
+            dead_letter(record, reducer=self._reducer.name, reason=reason, error=error, version=self._version, now=self._now)
+        )
+
+    def _forward(self, record: Record, key: str) -> None:
+        """Write a record again that another partitioner than Kafka's default put on the wrong partition."""
+        self._plan.counts.misplaced += 1
+        self._plan.publishes.append(Publication(record.topic, key, record.value or b""))
+
+
+def _publications(document: Document[Any]) -> list[Publication]:
+    """Return the whole outbox of a document, in seq order."""
+    return [Publication(_TOPIC_BY_NAME[entry.topic], entry.key, entry.value) for entry in document.outbox]
+
+
+def _key_of(record: Record) -> str | None:
+    """Return the record's key as text, or None where it has none."""
+    try:
+        return record.key.decode() if record.key else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _place(error: BaseException) -> str:
+    """Return file:line where an exception was raised, without its message: that may hold a customer's words."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return "an unknown place"
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    name = traceback.tb_frame.f_code.co_filename
+    return f"{'/'.join(name.split('/')[-3:])}:{traceback.tb_lineno}"
