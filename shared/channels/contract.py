@@ -1,13 +1,13 @@
 """What a channel is to the rest of Parley.
 
-A channel is a folder `shared/channels/<name>/` whose package holds `CHANNEL`, an object of the protocol below. Ingest verifies and
-parses with it, outbound renders and interprets with it, sla reads its `policy.yaml`; no code outside the folder names a channel.
-A channel does no I/O and reads no clock.
+A channel is a folder `shared/channels/<name>/` whose package holds `CHANNEL`, a factory (ChannelFactory) of an object of the
+protocol below. Ingest verifies and parses with it, outbound renders and interprets with it, sla reads its `policy.yaml`; no code
+outside the folder names a channel. Apart from reading its own data files when it is made, a channel does no I/O; it reads no clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -26,7 +26,11 @@ class ChannelSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class ItemEvent:
-    """One item of a webhook as the event it is. `event_id` is the same for every redelivery of the item."""
+    """One item of a webhook as the event it is. `event_id` is the same for every redelivery of the item.
+
+    `raw` returns the JSON of the item in its envelope, as ItemRejected has it; it is made only when somebody asks (an account
+    that is not configured, an event too large for the topic).
+    """
 
     topic: Topic
     thread: str
@@ -34,14 +38,21 @@ class ItemEvent:
     account: str
     data: EventData
     occurred_at: datetime
+    raw: Callable[[], bytes] = field(default=bytes, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemIgnored:
-    """An item that we know and do not need: a success, counted by `kind` (a short name from a bounded set)."""
+    """An item that we know and do not need: a success, counted by `kind` (a short name from a bounded set).
+
+    `thread` says whose conversation it touches, where there is one. `notice` is a line for operators where the item is news to
+    them (an account restricted, a template paused); it holds no message text and no phone number.
+    """
 
     account: str
     kind: str
+    thread: str | None = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +98,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The channel did not take the send; `retry_after_seconds` is its own word or its documented rule, where there is one."""
+    """The channel did not take the send; `retry_after_seconds` is its own word or its documented rule, where there is one.
+
+    `maybe_sent`: nothing in the answer says so for certain (a success that names no message, a gateway that gave up waiting), so
+    the send is `unknown` until a status with our id comes, and is never repeated blindly.
+    """
 
     failure: Failure
     retry_after_seconds: float | None = None
+    maybe_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,10 @@ class Unrenderable(Exception):  # noqa: N818 # it reads as what it says about th
     """A content cannot be put into the channel's form (too long, a kind it does not have); the message is for an agent."""
 
 
+Role = Literal["ingest", "outbound"]
+"""What a process does with a channel: it needs other secrets to receive than to send, and none to know the policy."""
+
+
 class Channel(Protocol):
     """A channel as ingest, sla and outbound see it. One object per process; it holds its settings."""
 
@@ -150,18 +170,26 @@ class Channel(Protocol):
         """Return what `account` may send."""
         ...
 
+    def missing(self, role: Role) -> tuple[str, ...]:
+        """Return the environment variables that `role` needs and that are not set: a service refuses to start without them."""
+        ...
+
     def handshake(self, query: Mapping[str, str]) -> Handshake:
         """Return the answer to the channel's GET that proves the address is ours."""
         ...
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Return whether `body` (the raw bytes) was signed by the channel; in constant time. Header names are lower case."""
+    def verify(self, headers: Mapping[str, str], body: bytes, *, account: str | None = None) -> bool:
+        """Return whether `body` (the raw bytes) was signed by the channel; in constant time. Header names are lower case.
+
+        `account` is the one in the webhook's address, for channels with a secret per account.
+        """
         ...
 
-    def parse(self, body: bytes, received_at: datetime) -> tuple[Item, ...]:
+    def parse(self, body: bytes, received_at: datetime, *, account: str | None = None) -> tuple[Item, ...]:
         """Return what stands in a verified webhook, item by item, in its order.
 
-        Never raises for any body: what cannot be read becomes an ItemRejected.
+        `account` is the one in the webhook's address, for channels whose body does not name it. Never raises for any body: what
+        cannot be read becomes an ItemRejected (of the account `unknown`, where nothing names one).
         """
         ...
 
@@ -174,6 +202,13 @@ class Channel(Protocol):
         ...
 
 
+ChannelFactory = Callable[[], Channel]
+"""What a channel's package calls `CHANNEL`: makes the channel with its settings from the environment. Importing makes nothing."""
+
+UNKNOWN_ACCOUNT = "unknown"
+"""The account of an item that names none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Channels:
     """All channels of this installation by name."""
@@ -183,5 +218,3 @@ class Channels:
     def get(self, name: str) -> Channel | None:
         """Return the channel called `name`, or None."""
         return self.by_name.get(name)
-
-
