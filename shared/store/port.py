@@ -13,7 +13,11 @@ from typing import Protocol
 from shared.errors import ParleyError, RecoverableError
 
 Scalar = str | int | float | bool | None
-"""What an indexed field may hold. Times are integers: milliseconds since 1970-01-01 UTC."""
+"""What an indexed field may hold. Times are integers: milliseconds since 1970-01-01 UTC.
+
+All values of one field are of one kind, text or numbers. Text is ordered by code point. Integers have 64 bits, NaN is refused, and a
+boolean is kept as 0 or 1. Text that has no UTF-8 form (half a surrogate pair) is refused, in keys too: ValueError.
+"""
 
 DOCUMENT_BYTES_MAX = 15 * 1024 * 1024
 """Largest body of one document: below the 16 MiB that MongoDB accepts, on every adapter alike."""
@@ -62,7 +66,8 @@ class StoredDocument:
     """One document as the store sees it.
 
     `version` is the version this document *replaces* when saved (0: it must not exist yet) and the version it *has* when loaded.
-    A successful save stores it as version + 1. `body` is UTF-8 JSON. `fields` are the values of indexed fields.
+    A successful save stores it as version + 1. `body` is UTF-8 JSON. `fields` are the values of indexed fields, and of no others
+    (ValueError); a loaded document names those that are not None. A deleted key begins again at version 0.
     """
 
     key: str
@@ -73,7 +78,11 @@ class StoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class SaveResult:
-    """What came of a save: the keys that were refused because another writer was faster, and those that broke a unique index."""
+    """What came of a save: the keys that were refused because another writer was faster, and those that broke a unique index.
+
+    A key that is both is stale. Of two changes of one call that claim the same unique value one is saved; whether a value that one
+    change of a call gives up is free for another of the same call is not promised.
+    """
 
     stale: frozenset[str] = frozenset()
     duplicate: frozenset[str] = frozenset()
@@ -116,7 +125,8 @@ class Collection(Protocol):
         """Return up to `limit` documents in the order of `index` whose field values lie in [lower, upper], both ends included.
 
         `lower` and `upper` are prefixes of the index's fields; an empty one is open.
-        A prefix covers every value of the fields it leaves out.
+        A prefix covers every value of the fields it leaves out. Fields are compared one after the other, like the letters of a word.
+        Raises ValueError for an index that is not declared, an end that holds None or is too long, or a negative limit.
         """
         ...
 
