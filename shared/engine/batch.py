@@ -73,6 +73,10 @@ class BatchWork(Generic[S]):
         self._limit = DeadLetterLimit(options.dead_letters_per_minute_max)
         self.shards: Shards[S] = Shards(options.documents_cached_max)
 
+    def now(self) -> datetime:
+        """Return the moment, as the work sees it."""
+        return self._clock.now()
+
     async def carry_out(self, by_shard: Mapping[int, Sequence[Record]]) -> Outcome:
         """Do everything that `by_shard`, due timers and unfinished flushes ask for."""
         outcome = Outcome()

@@ -1,0 +1,111 @@
+"""Whether the topics are still the ones that the stored offsets speak of.
+
+A document remembers offsets of its inputs. On another cluster, or with another number of partitions, the same numbers mean other
+records, and what is new would be taken for a replay. So the cluster's id and the partition count are stored once; a service that
+finds others refuses to start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.errors import BrokerUnavailableError, ParleyError
+from shared.store.port import CollectionSpec, Store, StoredDocument
+from shared.topics import Topic
+
+INSTALLATION = CollectionSpec("installation")
+DESCRIBE_TIMEOUT_SECONDS = 10.0
+BACKOFF_SECONDS = 0.5
+BACKOFF_SECONDS_MAX = 5.0
+
+logger = structlog.get_logger(__name__)
+
+
+class InstallationChangedError(ParleyError):
+    """The store belongs to other topics than the ones that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Which log the offsets belong to."""
+
+    cluster: str
+    partitions: int
+
+
+async def describe(bootstrap_servers: str, topics: Iterable[str]) -> tuple[str, dict[str, int]]:
+    """Return the cluster's id and the partition count of each of `topics` that exists.
+
+    Raises BrokerUnavailableError when Kafka does not answer within DESCRIBE_TIMEOUT_SECONDS.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        async with asyncio.timeout(DESCRIBE_TIMEOUT_SECONDS):
+            await admin.start()
+            cluster = await admin.describe_cluster()
+            described = await admin.describe_topics(list(topics))
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} does not answer ({type(error).__name__})") from None
+    finally:
+        await admin.close()
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    return str(cluster["cluster_id"]), counts
+
+
+async def wait_for_topics(
+    bootstrap_servers: str, topic_prefix: str, topics: Iterable[Topic], *, partitions: int, stop: asyncio.Event
+) -> Installation | None:
+    """Wait until Kafka answers and has `topics`; return what they are, or None when told to stop before.
+
+    Raises InstallationChangedError where a topic has another partition count than configured.
+    """
+    names = [topic_prefix + topic.name for topic in topics]
+    delay = BACKOFF_SECONDS
+    while not stop.is_set():
+        try:
+            cluster, counts = await describe(bootstrap_servers, names)
+        except BrokerUnavailableError as error:
+            logger.warning("broker.unreachable", detail=str(error), retry_in_seconds=delay)
+        else:
+            missing = sorted(set(names) - set(counts))
+            wrong = {name: count for name, count in counts.items() if count != partitions}
+            if wrong:
+                raise InstallationChangedError(
+                    f"PARLEY_PARTITIONS is {partitions}, but {', '.join(f'{name} has {count}' for name, count in sorted(wrong.items()))}: "
+                    "set it to what the topics have; they cannot change it without losing the order of threads"
+                )
+            if not missing:
+                return Installation(cluster, partitions)
+            logger.warning("topics.missing", topics=missing, to_do="run `parley topics create`", retry_in_seconds=delay)
+        try:
+            async with asyncio.timeout(delay):
+                await stop.wait()
+        except TimeoutError:
+            delay = min(BACKOFF_SECONDS_MAX, delay * 2)
+    return None
+
+
+async def check_store(store: Store, reducer: str, found: Installation) -> None:
+    """Remember which log the reducer's documents belong to, or raise InstallationChangedError where they belong to another."""
+    collection = await store.open(INSTALLATION)
+    stored = (await collection.load([reducer])).get(reducer)
+    if stored is None:
+        body = orjson.dumps({"cluster": found.cluster, "partitions": found.partitions})
+        result = await collection.save([StoredDocument(reducer, 0, body)])
+        if not result.complete:
+            await check_store(store, reducer, found)
+        return
+    known = Installation(**orjson.loads(stored.body))
+    if known != found:
+        raise InstallationChangedError(
+            f"the state of {reducer} belongs to cluster {known.cluster} with {known.partitions} partitions, "
+            f"Kafka is cluster {found.cluster} with {found.partitions}: "
+            "connect to that one, or start with an empty store (everything that the topics still hold is then decided again)"
+        )

@@ -1,0 +1,166 @@
+"""How a service runs: settings, logs, health, store, loops, and an orderly end. The one composition root of the reducers' services."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+
+from shared.clock import Clock, SystemClock
+from shared.contact_centre.loader import load_contact_centre
+from shared.contact_centre.models import ContactCentre
+from shared.engine.document import documents_of
+from shared.engine.installation import check_store, wait_for_topics
+from shared.engine.kafka import ReducerLoop
+from shared.engine.options import LoopOptions
+from shared.engine.publisher import KafkaPublisher, PublisherOptions
+from shared.engine.reducer import Reducer
+from shared.engine.status import LoopStatus
+from shared.engine.step import Engine
+from shared.errors import ParleyError
+from shared.health import HealthServer, Heartbeat, Probe
+from shared.logs import configure_logs
+from shared.metrics import Metrics
+from shared.settings import ServiceSettings
+from shared.store.open import open_store
+from shared.store.port import Store
+
+EXIT_MISCONFIGURED = 78
+"""The exit code of a service that cannot start as it is configured (EX_CONFIG): starting it again would not help."""
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a running service has around it."""
+
+    name: str
+    settings: ServiceSettings
+    clock: Clock
+    metrics: Metrics
+    stop: asyncio.Event
+    statuses: list[LoopStatus] = field(default_factory=list)
+
+    def ready(self) -> Probe:
+        """Return whether every loop has an assignment and none has stopped."""
+        for status in self.statuses:
+            if status.stopped is not None:
+                return Probe(well=False, explanation=status.stopped)
+            if not status.ready:
+                return Probe(well=False, explanation="waiting for an assignment")
+        return Probe(well=True)
+
+    def loop_options(self) -> LoopOptions:
+        """Return the bounds of a loop under these settings."""
+        settings = self.settings
+        return LoopOptions(
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            topic_prefix=settings.topic_prefix,
+            partitions=settings.partitions,
+            instance=settings.instance,
+            records_max=settings.records_max,
+            documents_cached_max=settings.documents_cached_max,
+            dead_letters_per_minute_max=settings.dead_letters_per_minute_max,
+            session_timeout_milliseconds=int(settings.session_timeout_seconds * 1000),
+            store_timeout_seconds=settings.store_timeout_seconds,
+            fetch_wait_milliseconds=settings.fetch_wait_milliseconds,
+        )
+
+    def publisher(self, purpose: str) -> KafkaPublisher:
+        """Return a publisher of its own for `purpose`."""
+        settings = self.settings
+        return KafkaPublisher(
+            PublisherOptions(
+                bootstrap_servers=settings.kafka_bootstrap_servers,
+                topic_prefix=settings.topic_prefix,
+                partitions=settings.partitions,
+                client_id=f"{purpose}-{settings.instance}",
+                timeout_seconds=settings.publish_timeout_seconds,
+            )
+        )
+
+
+@asynccontextmanager
+async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Surroundings]:
+    """Give a service its logs, its probes and a stop event that SIGTERM and SIGINT set; take them down in the end."""
+    configure_logs(level=settings.log_level, style=settings.log_format, service=name)
+    clock, metrics, stop = SystemClock(), Metrics(), asyncio.Event()
+    around = Surroundings(name, settings, clock, metrics, stop)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    heartbeat = Heartbeat(clock, metrics)
+    beating = asyncio.create_task(heartbeat.run())
+    health = HealthServer(settings.health_host, settings.health_port, live=heartbeat.live, ready=around.ready, metrics=metrics)
+    health.start()
+    logger.info("service.started", version=version("parley"), health_port=health.port, instance=settings.instance)
+    try:
+        yield around
+    finally:
+        beating.cancel()
+        health.stop()
+        logger.info("service.stopped")
+
+
+def run_service(name: str, serve: Callable[[], Awaitable[None]]) -> None:
+    """Run a service's coroutine to its end; a misconfiguration is one line and EXIT_MISCONFIGURED, not a traceback."""
+    try:
+        asyncio.run(_as_coroutine(serve))
+    except ParleyError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        raise SystemExit(EXIT_MISCONFIGURED) from None
+
+
+async def _as_coroutine(serve: Callable[[], Awaitable[None]]) -> None:
+    await serve()
+
+
+async def serve_reducers(name: str, settings: ServiceSettings, build: Callable[[ContactCentre], Sequence[Reducer[Any]]]) -> None:
+    """Run a service that is made of reducers until it is told to stop."""
+    centre = load_contact_centre(settings.config_directory)
+    async with surroundings(name, settings) as around:
+        store = open_store(name, mongodb_uri=settings.mongodb_uri, directory=settings.data_directory)
+        try:
+            reducers = build(centre)
+            inputs = {topic for reducer in reducers for topic in reducer.inputs}
+            found = await wait_for_topics(
+                settings.kafka_bootstrap_servers, settings.topic_prefix, inputs, partitions=settings.partitions, stop=around.stop
+            )
+            if found is None:
+                return
+            for reducer in reducers:
+                await check_store(store, reducer.name, found)
+            async with asyncio.TaskGroup() as group:
+                for reducer in reducers:
+                    group.create_task(_run_reducer(reducer, store, around))
+        finally:
+            await store.close()
+
+
+async def _run_reducer(reducer: Reducer[Any], store: Store, around: Surroundings) -> None:
+    """Run one reducer with a publisher of its own."""
+    collection = await store.open(documents_of(reducer.name))
+    publisher = around.publisher(reducer.name)
+    status = LoopStatus()
+    around.statuses.append(status)
+    loop: ReducerLoop[Any] = ReducerLoop(
+        Engine(reducer, partitions=around.settings.partitions, version=version("parley")),
+        collection,
+        publisher,
+        options=around.loop_options(),
+        clock=around.clock,
+        metrics=around.metrics,
+        status=status,
+    )
+    try:
+        await loop.run(around.stop)
+    finally:
+        await publisher.close()

@@ -1,0 +1,54 @@
+"""What every service reads from its environment. Each setting has a default that works on one machine, and is checked at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.topics import PARTITIONS_EMBEDDED
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that all services share."""
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_", frozen=True, extra="ignore", populate_by_name=True)
+
+    kafka_bootstrap_servers: str = Field(
+        default="127.0.0.1:9092",
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        description="Where Kafka is: `host:port`, several with commas.",
+    )
+    mongodb_uri: SecretStr | None = Field(
+        default=None,
+        validation_alias="MONGODB_URI",
+        description="Keeps state in MongoDB (database `parley` unless the URI names one); absent: SQLite.",
+    )
+    topic_prefix: str = Field(default="parley.", pattern=r"^[a-zA-Z0-9._-]*$", description="Stands before every topic and group name.")
+    partitions: int = Field(
+        default=PARTITIONS_EMBEDDED, ge=1, le=1_000, description="Partitions of every topic; fixed at installation (24 in production)."
+    )
+    data_directory: Path = Field(default=Path("var"), description="Where the embedded store keeps its files, one per service.")
+    config_directory: Path = Field(default=Path("config"), description="The contact centre's configuration.")
+    instance: str = Field(
+        default="0",
+        pattern=r"^[a-zA-Z0-9._-]{1,64}$",
+        description="A stable name of this process among its equals, for example the pod's ordinal.",
+    )
+    health_host: str = Field(default="127.0.0.1", description="Address of /live, /ready and /metrics.")
+    health_port: int = Field(default=0, ge=0, le=65535, description="Port of /live, /ready and /metrics; 0 picks a free one and logs it.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe line that is written.")
+    log_format: Literal["json", "console"] = Field(default="json", description="JSON lines, or coloured lines for a person.")
+    trace_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="Share of webhooks whose way is traced.")
+    otlp_endpoint: str | None = Field(
+        default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Where spans go (OTLP over HTTP); absent: nowhere."
+    )
+    records_max: int = Field(default=2_000, ge=1, le=20_000, description="Records of one batch.")
+    documents_cached_max: int = Field(default=20_000, ge=0, description="Documents that a reducer holds in memory.")
+    dead_letters_per_minute_max: int = Field(default=1_000, ge=1, description="More dead letters in a minute stop a reducer.")
+    session_timeout_seconds: float = Field(default=45.0, ge=6, le=300, description="How long Kafka waits for a silent process.")
+    publish_timeout_seconds: float = Field(default=15.0, gt=0, le=120, description="How long one write to Kafka may take.")
+    store_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="How long one call of the store may take.")
+    fetch_wait_milliseconds: int = Field(default=500, ge=10, le=5_000, description="How long Kafka holds a read when nothing is there.")
