@@ -12,10 +12,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """How people name things in config/: lower case, digits, `_`, `.`, `-`."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?$")]
 """A BCP 47 tag: `pt`, `zh`, `pt-BR`."""
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+"""What a customer reads or writes: never empty."""
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """The days in the order of `date.weekday()`."""
@@ -88,9 +91,9 @@ class Calendar(Configured):
 class Department(Configured):
     """A part of the house. Work for it waits in `pool`."""
 
-    title: dict[Language, str] = Field(default_factory=dict)
+    title: dict[Language, Words] = Field(default_factory=dict)
     pool: Name
-    keywords: dict[Language, tuple[str, ...]] = Field(default_factory=dict)
+    keywords: dict[Language, tuple[Words, ...]] = Field(default_factory=dict)
 
 
 class Pool(Configured):
@@ -153,7 +156,7 @@ class Promise(Configured):
 class TemplateText(Configured):
     """An approved template in one language. `parameters` counts the placeholders of the body."""
 
-    body: str
+    body: Words
     parameters: int = Field(default=0, ge=0, le=20)
 
 
@@ -185,15 +188,19 @@ class FaqEntry(Configured):
     """A question that customers ask in many words, and its answer, per language."""
 
     id: Name
-    questions: dict[Language, tuple[str, ...]] = Field(min_length=1)
-    answers: dict[Language, str] = Field(min_length=1)
+    questions: dict[Language, tuple[Words, ...]] = Field(min_length=1)
+    answers: dict[Language, Words] = Field(min_length=1)
+
+
+BuiltInAttribute = Literal["language", "department", "channel", "account", "on_shift"]
+"""What a condition can ask without anybody having set it; `on_shift` is `yes` while the department has somebody who speaks."""
 
 
 class FlowOption(Configured):
     """One option of a menu and the step it leads to. `id` comes back when it is tapped, so it must stay the same."""
 
     id: Name
-    title: dict[Language, str]
+    title: dict[Language, Words]
     next: Name
 
 
@@ -201,14 +208,14 @@ class FlowStep(Configured):
     """One step of a flow. `kind` decides which of the other fields count.
 
     answer: says `text`, goes on to `next` (none: listens). menu: offers `options` and waits. question: asks `text`, keeps the
-    reply in `attribute`, goes on to `next`. condition: `next` where `attribute` equals `equals`, else `otherwise`.
+    reply in `attribute`, goes on to `next`. condition: `next` where `attribute` equals `equals` (none: is set), else `otherwise`.
     set_attribute: sets `attribute` to `value`. tag: sets `tag`. faq: says `text` if any, waits and answers from the FAQ.
     hand_off: passes to `department` (none: the conversation's). close: says `text` or the closing, ends.
     In a menu and an faq step `otherwise` is where too many misses lead (none: a hand-off).
     """
 
     kind: Literal["answer", "menu", "question", "condition", "set_attribute", "tag", "hand_off", "faq", "close"]
-    text: dict[Language, str] = Field(default_factory=dict)
+    text: dict[Language, Words] = Field(default_factory=dict)
     options: tuple[FlowOption, ...] = ()
     attribute: Name | None = None
     equals: str | None = None
@@ -226,15 +233,15 @@ class Flow(Configured):
     `away_without_date` when no such moment is known. `connecting` is said when somebody is there.
     """
 
-    greeting: dict[Language, str] = Field(default_factory=dict)
-    closing: dict[Language, str] = Field(default_factory=dict)
-    connecting: dict[Language, str] = Field(default_factory=dict)
-    away: dict[Language, str] = Field(default_factory=dict)
-    away_without_date: dict[Language, str] = Field(default_factory=dict)
-    not_understood: dict[Language, str] = Field(default_factory=dict)
-    disclosure: dict[Language, str] = Field(default_factory=dict)
-    person_words: dict[Language, tuple[str, ...]] = Field(default_factory=dict)
-    goodbye_words: dict[Language, tuple[str, ...]] = Field(default_factory=dict)
+    greeting: dict[Language, Words] = Field(default_factory=dict)
+    closing: dict[Language, Words] = Field(default_factory=dict)
+    connecting: dict[Language, Words] = Field(default_factory=dict)
+    away: dict[Language, Words] = Field(default_factory=dict)
+    away_without_date: dict[Language, Words] = Field(default_factory=dict)
+    not_understood: dict[Language, Words] = Field(default_factory=dict)
+    disclosure: dict[Language, Words] = Field(default_factory=dict)
+    person_words: dict[Language, tuple[Words, ...]] = Field(default_factory=dict)
+    goodbye_words: dict[Language, tuple[Words, ...]] = Field(default_factory=dict)
     misses_before_hand_off: int = Field(default=2, ge=1, le=10)
     faq_score_min: float = Field(default=75.0, ge=0, le=100)
     faq: tuple[Name, ...] = ()
@@ -262,4 +269,4 @@ class ContactCentre(Configured):
     windows: dict[str, WindowSettings] = Field(default_factory=dict)
     faq: tuple[FaqEntry, ...] = ()
     flows: dict[Name, Flow] = Field(default_factory=dict)
-    day_names: dict[Language, Annotated[tuple[str, ...], Field(min_length=7, max_length=7)]] = Field(default_factory=dict)
+    day_names: dict[Language, Annotated[tuple[Words, ...], Field(min_length=7, max_length=7)]] = Field(default_factory=dict)
