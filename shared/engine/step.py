@@ -20,7 +20,7 @@ from shared.engine.placement import partition_of
 from shared.engine.records import Publication, Record
 from shared.engine.reducer import Output, Reducer, TimerFired
 from shared.errors import InvalidEventError
-from shared.events.envelope import Event, UnknownTypeError, new_event, to_milliseconds
+from shared.events.envelope import Event, UnknownTypeError, encode_event, new_event, to_milliseconds
 from shared.ids import digest, output_id
 from shared.topics import RECORD_BYTES_MAX, TOPICS, Topic
 
@@ -257,7 +257,7 @@ class _Step(Generic[S]):
             if own:
                 previous = emitted_to.get(output.topic.name, document.emitted_to.get(output.topic.name, 0))
                 emitted_to[output.topic.name] = seq
-            value = new_event(
+            value = encode_event(
                 output.data,
                 event_id=output_id(self._reducer.name, document.key, seq),
                 source=self._reducer.source,
@@ -268,7 +268,7 @@ class _Step(Generic[S]):
                 emitter=None if own else document.key,
                 causationid=event.id,
                 traceparent=event.traceparent,
-            ).to_json()
+            )
             if len(value) > RECORD_BYTES_MAX:
                 raise OutputTooLargeError
             entries.append(Emitted(output.topic.name, output.key, value))

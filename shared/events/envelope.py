@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast
+from functools import cache, lru_cache
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationError, create_model
 
 from shared.errors import InvalidEventError
 
 TYPE_PREFIX = "parley."
+TIMES_CACHED_MAX = 4_096
 
 
 def to_milliseconds(value: datetime) -> datetime:
@@ -25,11 +27,13 @@ def to_milliseconds(value: datetime) -> datetime:
         raise ValueError(message)
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
-    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    surplus = value.microsecond % 1000
+    return value.replace(microsecond=value.microsecond - surplus) if surplus else value
 
 
+@lru_cache(maxsize=TIMES_CACHED_MAX)
 def format_time(value: datetime) -> str:
-    """Return the time as RFC 3339 UTC with milliseconds: `2026-11-22T12:00:00.000Z`."""
+    """Return the time as RFC 3339 UTC with milliseconds: `2026-11-22T12:00:00.000Z`. Cached: a batch has one `now`."""
     return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -42,6 +46,18 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
+    def but(self, **changes: Any) -> Self:
+        """Return this value with some fields changed, by their Python names.
+
+        Like `model_copy(update=…)` at a tenth of its cost; as there, the changes are not validated.
+        """
+        copy = object.__new__(type(self))
+        object.__setattr__(copy, "__dict__", {**self.__dict__, **changes})
+        object.__setattr__(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        object.__setattr__(copy, "__pydantic_extra__", None)
+        object.__setattr__(copy, "__pydantic_private__", None)
+        return copy
+
 
 class EventData(Frozen):
     """What happened (past tense) or what is asked for (imperative). `NAME` is the middle of the event's type."""
@@ -50,6 +66,7 @@ class EventData(Frozen):
     VERSION: ClassVar[int] = 1
 
     @classmethod
+    @cache
     def event_type(cls) -> str:
         """Return the CloudEvents type, for example `parley.message.received.v1`."""
         return f"{TYPE_PREFIX}{cls.NAME}.v{cls.VERSION}"
@@ -125,6 +142,41 @@ def new_event(
         traceparent=traceparent,
         data=data,
     )
+
+
+def encode_event(
+    data: EventData,
+    *,
+    event_id: str,
+    source: str,
+    subject: str,
+    time: datetime,
+    seq: int,
+    previousseq: int | None,
+    emitter: str | None,
+    causationid: str,
+    traceparent: str | None,
+) -> bytes:
+    """Return the record of an output of ours: what `new_event(…).to_json()` returns, without building and checking the envelope."""
+    document: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": data.event_type(),
+        "subject": subject,
+        "time": format_time(to_milliseconds(time)),
+        "datacontenttype": "application/json",
+        "seq": seq,
+    }
+    if previousseq is not None:
+        document["previousseq"] = previousseq
+    if emitter is not None:
+        document["emitter"] = emitter
+    document["causationid"] = causationid
+    if traceparent is not None:
+        document["traceparent"] = traceparent
+    document["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True, by_alias=True))
+    return orjson.dumps(document)
 
 
 class UnknownTypeError(InvalidEventError):
