@@ -1,0 +1,53 @@
+# Everything runs from a virtual environment of its own, installed from the lock: no set-up before any target.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+help:  ## Print these lines
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -d $(VENV) || { echo "Making the virtual environment $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing from requirements.lock (once, one to two minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(STAMP)  ## Install from the lock
+
+demo: $(STAMP)  ## Play a day in a contact centre on a real broker, and reconcile it
+	@$(BIN)/python -m devstack.demo
+
+up: $(STAMP)  ## Start broker, topics, emulator and the five services, until Ctrl-C
+	@$(BIN)/parley up
+
+test: $(STAMP)  ## Everything that CI runs: lint, types, import contracts, tests
+	@$(BIN)/python -m tests.run_all
+
+lint: $(STAMP)  ## Format check, ruff, mypy, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: $(STAMP)  ## Format the code and fix what can be fixed
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(STAMP)  ## Generate docs/asyncapi.yaml, docs/settings.md and the other generated pages
+	@$(BIN)/python -m cli.docs
+
+bench: $(STAMP)  ## Measure; JSON lines on standard output
+	@$(BIN)/python -m tests.bench
+
+lock: $(STAMP)  ## Compile requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra dev --extra embedded --output-file requirements.lock pyproject.toml
+
+clean:  ## Remove the virtual environment, caches and local data
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+
+.PHONY: help install demo up test lint fmt docs bench lock clean

@@ -1,0 +1,1 @@
+"""Parley's tests, benchmarks and checks."""
