@@ -60,7 +60,7 @@ def _validate(data: dict[str, Any]) -> tuple[ContactCentre | None, list[Problem]
         try:
             centre = ContactCentre.model_validate(kept.without(data))
         except ValidationError as error:
-            found = [(kept.original(data, detail["loc"]), detail) for detail in error.errors(include_url=False)]
+            found = [(kept.original(data, _location(detail)), detail) for detail in error.errors(include_url=False)]
             problems += [Problem(path, _explain(path, detail)) for path, detail in found if not _follows(path, pruned)]
             pruned = pruned | {path for path, _ in found}
             if () in pruned:
@@ -103,6 +103,11 @@ class _Kept:
             else:
                 break
         return path
+
+
+def _location(detail: ErrorDetails) -> tuple[str | int, ...]:
+    """Return where the error stands; what is missing stands nowhere, its container lacks it."""
+    return detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
 
 
 def _follows(path: DataPath, pruned: set[DataPath]) -> bool:
