@@ -7,6 +7,7 @@ Documents are saved one by one, each atomic; see `mongo_document` for their form
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -14,8 +15,7 @@ from urllib.parse import unquote
 from bson import ObjectId
 from pymongo import AsyncMongoClient, timeout
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, InvalidURI, OperationFailure
-from pymongo.errors import ConfigurationError as PyMongoConfigurationError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -49,6 +49,7 @@ OPERATION_TIMEOUT_SECONDS = 10.0
 PING_TIMEOUT_SECONDS = 2.0
 KEYS_PER_QUERY_MAX = 5_000
 DUPLICATE_KEY_CODE = 11000
+SCHEMES = ("mongodb://", "mongodb+srv://")
 
 
 class MongoStore(Store):
@@ -58,14 +59,14 @@ class MongoStore(Store):
         self.servers = servers_of(uri)
         self._operation_timeout_seconds = operation_timeout_seconds
         self._uri = uri
-        self._database = database
+        self.database = database
         self._client: AsyncMongoClient[Document] | None = None
         self._closed = False
 
     async def open(self, spec: CollectionSpec) -> MongoCollection:
         """Return the collection, making its indexes where missing. Safe to call from several processes at once."""
         check_spec(spec)
-        collection = self._connected()[self._database].get_collection(
+        collection = self._connected()[self.database].get_collection(
             spec.name, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority")
         )
         with translating(self.servers):
@@ -98,9 +99,18 @@ class MongoStore(Store):
         """Return the client, made at its first use because it belongs to the running event loop."""
         self.check_open()
         if self._client is None:
-            milliseconds = int(self._operation_timeout_seconds * 1000)
-            try:
-                self._client = AsyncMongoClient(
+            self._client = self._new_client()
+        return self._client
+
+    def _new_client(self) -> AsyncMongoClient[Document]:
+        """Return a client of the address; raise ConfigurationError, which does not repeat it, if it is none."""
+        if not self._uri.startswith(SCHEMES):
+            raise ConfigurationError(f"MONGODB_URI must begin with {' or '.join(SCHEMES)}; the driver would take anything else for a host")
+        milliseconds = int(self._operation_timeout_seconds * 1000)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # with which the driver passes over options that it does not understand
+                return AsyncMongoClient(
                     self._uri,
                     timeoutMS=milliseconds,
                     serverSelectionTimeoutMS=milliseconds,
@@ -108,11 +118,11 @@ class MongoStore(Store):
                     retryWrites=True,
                     appname="parley",
                 )
-            except (InvalidURI, PyMongoConfigurationError, ValueError) as error:
-                raise ConfigurationError(
-                    f"MONGODB_URI is no address of MongoDB ({type(error).__name__}); see the manual's connection strings"
-                ) from None
-        return self._client
+        except (PyMongoError, ValueError, UserWarning) as error:
+            raise ConfigurationError(
+                f"MONGODB_URI is no address of MongoDB, or has an option that the driver does not know ({type(error).__name__}); "
+                "write it as the manual of MongoDB says under connection strings"
+            ) from None
 
 
 class MongoCollection(Collection):

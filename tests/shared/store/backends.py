@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ class Backend:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=PROCESS.parents[3],
+            env={**os.environ, "PYTHONPATH": str(PROCESS.parents[3])},
         )
 
 

@@ -6,10 +6,13 @@ Usage: store_process.py (sqlite PATH | mongo URI DATABASE WIRE_VERSION) COMMAND 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 
 from shared.store.port import Collection, CollectionSpec, Index, Store, StoredDocument, StoreUnavailableError
+from shared.store.sqlite import SqliteCollection, SqliteStore
 
 SPEC = CollectionSpec("threads", (Index("due", ("shard", "due_at")),))
 
@@ -55,6 +58,25 @@ async def rewrite(collection: Collection, documents: int) -> None:
         tell(max(versions.values()))
 
 
+async def die(collection: Collection, statement: str) -> None:
+    """Save 300 documents, change them, and be killed when that save comes to `statement` (NUMBER:BEGINNING OF THE SQL)."""
+    count, _, beginning = statement.partition(":")
+    seen = 0
+
+    def watch(sql: str) -> None:
+        nonlocal seen
+        seen += sql.startswith(beginning)
+        if seen == int(count):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert isinstance(collection, SqliteCollection)
+    keys = [f"key:{number:05}" for number in range(300)]
+    await collection.save([StoredDocument(key, 0, b"first", {"shard": 1, "due_at": 1}) for key in keys])
+    await collection._store.run(lambda connection: connection.set_trace_callback(watch))
+    changed = [StoredDocument(key, 1, b"second" * 300, {"shard": 1, "due_at": 2}) for key in keys]
+    await collection.save([*changed, StoredDocument("new", 0, b"second")])
+
+
 async def hold(collection: Collection, key: str) -> None:
     """Save `key`, tell so, and wait for a line before the end."""
     await collection.save([StoredDocument(key, 0, b"{}")])
@@ -65,8 +87,6 @@ async def hold(collection: Collection, key: str) -> None:
 def store_of(arguments: list[str]) -> Store:
     """Return the store that the first arguments name, and take them off."""
     if arguments.pop(0) == "sqlite":
-        from shared.store.sqlite import SqliteStore  # noqa: PLC0415 - one driver of two
-
         return SqliteStore(Path(arguments.pop(0)))
     from pymongo import common  # noqa: PLC0415 - one driver of two
 
@@ -90,6 +110,8 @@ async def main(arguments: list[str]) -> None:
                 await increment(collection, int(argument))
             case "rewrite":
                 await rewrite(collection, int(argument))
+            case "die":
+                await die(collection, argument)
             case "hold":
                 await hold(collection, argument)
     except StoreUnavailableError as error:
@@ -99,5 +121,4 @@ async def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[3]))
     asyncio.run(main(sys.argv[1:]))
