@@ -31,6 +31,7 @@ from shared.metrics import Metrics
 from shared.settings import ServiceSettings
 from shared.store.open import open_store
 from shared.store.port import Store
+from shared.tracing import configure_tracing
 
 EXIT_MISCONFIGURED = 78
 """The exit code of a service that cannot start as it is configured (EX_CONFIG): starting it again would not help."""
@@ -92,6 +93,7 @@ class Surroundings:
 async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Surroundings]:
     """Give a service its logs, its probes and a stop event that SIGTERM and SIGINT set; take them down in the end."""
     configure_logs(level=settings.log_level, style=settings.log_format, service=name)
+    tracing = configure_tracing(name, settings.otlp_endpoint)
     clock, metrics, stop = SystemClock(), Metrics(), asyncio.Event()
     around = Surroundings(name, settings, clock, metrics, stop)
     loop = asyncio.get_running_loop()
@@ -107,6 +109,8 @@ async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Su
     finally:
         beating.cancel()
         health.stop()
+        if tracing is not None:
+            tracing.shutdown()
         logger.info("service.stopped")
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
+from opentelemetry.trace import Span, SpanKind
 from pydantic import BaseModel
 
 from shared.clock import Clock, from_epoch_milliseconds, to_epoch_milliseconds
@@ -25,6 +26,7 @@ from shared.engine.step import Engine, Plan, TimerDue
 from shared.metrics import Metrics
 from shared.store.port import Collection, StoredDocument, StoreUnavailableError
 from shared.topics import Topic
+from shared.tracing import batch_span, link
 
 S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
@@ -90,8 +92,10 @@ class BatchWork(Generic[S]):
         except Exception as error:  # noqa: BLE001 # whatever failed, the shards are given back and the loop says what it was
             outcome.failed.append((error, set(self.shards.owned) | set(pending)))
             return outcome
-        while pending and outcome.stopped is None:
-            pending = await self._round(pending, outcome)
+        if pending:
+            with batch_span("process", self._name, kind=SpanKind.CONSUMER, count=sum(map(len, pending.values()))) as span:
+                while pending and outcome.stopped is None:
+                    pending = await self._round(pending, outcome, span)
         if had_records:
             self._metrics.batch_seconds.labels(self._name).observe(self._clock.monotonic_seconds() - started)
             self._metrics.batch_records.labels(self._name).observe(sum(map(len, by_shard.values())))
@@ -100,7 +104,7 @@ class BatchWork(Generic[S]):
         self._metrics.cached_documents.labels(self._name).set(len(self.shards))
         return outcome
 
-    async def _round(self, pending: dict[int, list[Input]], outcome: Outcome) -> dict[int, list[Input]]:
+    async def _round(self, pending: dict[int, list[Input]], outcome: Outcome, span: Span) -> dict[int, list[Input]]:
         """Take each shard's inputs as far as one step goes; return what is left over for the next round."""
         plans: dict[int, Plan[S]] = {}
         try:
@@ -123,6 +127,7 @@ class BatchWork(Generic[S]):
             return {}
         left: dict[int, list[Input]] = {}
         for shard, plan in plans.items():
+            link(span, plan.sampled)
             self._acknowledged(plan, outcome)
             if plan.taken < len(pending[shard]):
                 left[shard] = pending[shard][plan.taken :]

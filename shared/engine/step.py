@@ -30,6 +30,8 @@ TIMER_LATE_SECONDS = 5.0
 """A timer that fires later than this says so."""
 OUTBOX_ENTRIES_MAX = 500
 """A key that has emitted so much in one step ends the step: its document carries all of it."""
+TRACE_SAMPLED = "-01"
+"""How the trace context of a message ends whose way is traced (W3C trace context, flags)."""
 STEP_OUTPUTS_MAX = 20_000
 """Outputs of one step after which it ends; the rest of the records waits for the next."""
 
@@ -69,7 +71,8 @@ class Plan(Generic[S]):
     """What the shell has to do, in this order: save, publish, commit.
 
     `touched` holds every document the step looked at, as it is once the plan is done (its outbox still in it); `saves` are those
-    that changed. `publishes` are in order per key. `commits` is the next offset per topic. `taken` is how many inputs were used.
+    that changed. `publishes` are in order per key. `commits` is the next offset per topic. `sampled` are the trace
+    contexts of inputs whose way is traced. `taken` is how many inputs were used.
     """
 
     shard: int
@@ -79,6 +82,7 @@ class Plan(Generic[S]):
     dead_letters: list[Publication] = field(default_factory=list)
     commits: dict[Topic, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
+    sampled: list[str] = field(default_factory=list)
     taken: int = 0
 
 
@@ -177,6 +181,8 @@ class _Step(Generic[S]):
 
     def _take_event(self, document: Document[S], record: Record, event: Event[Any]) -> None:
         """Decide about a valid event, unless it was seen or its key is parked."""
+        if event.traceparent is not None and event.traceparent.endswith(TRACE_SAMPLED):
+            self._plan.sampled.append(event.traceparent)
         if self._seen(document, event):
             self._plan.counts.duplicates += 1
             return
