@@ -1,0 +1,168 @@
+"""The nodes of an embedded Kafka cluster on disk: their ports, their settings, their identity."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devstack.ports import LOOPBACK, demand_port, free_port, port_is_free, port_is_open
+from shared.errors import ConfigurationError
+
+MEBIBYTE_BYTES = 1024 * 1024
+MESSAGE_BYTES_MAX = 4 * MEBIBYTE_BYTES
+REPLICAS_MAX = 3
+INTERNAL_PARTITIONS = 6
+
+# The same on every node. Kafka's defaults suit machines of their own; these suit a laptop that runs ten other processes.
+COMMON_SETTINGS: dict[str, str | int] = {
+    "process.roles": "broker,controller",
+    "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "CLIENT",
+    "controller.listener.names": "CONTROLLER",
+    # A mistyped topic is an error, not a new topic.
+    "auto.create.topics.enable": "false",
+    "num.partitions": INTERNAL_PARTITIONS,
+    "message.max.bytes": MESSAGE_BYTES_MAX,
+    "replica.fetch.max.bytes": MESSAGE_BYTES_MAX,
+    # Groups work at once, and tests may use short sessions.
+    "group.initial.rebalance.delay.ms": 0,
+    "group.min.session.timeout.ms": 1_000,
+    # A broker that was killed may register again only when its last session has run out: this bounds the recovery.
+    "broker.session.timeout.ms": 2_500,
+    "broker.heartbeat.interval.ms": 500,
+    # The controller would write an empty record to disk twice a second.
+    "metadata.max.idle.interval.ms": 0,
+    "num.network.threads": 2,
+    "num.io.threads": 4,
+    "background.threads": 2,
+    "num.recovery.threads.per.data.dir": 1,
+    # The cleaner's default buffer is 128 MiB of heap: most of what a small broker would take.
+    "log.cleaner.dedupe.buffer.size": 2 * MEBIBYTE_BYTES,
+    "log.cleaner.io.buffer.size": 64 * 1024,
+    "log.cleaner.backoff.ms": 60_000,
+    "log.index.size.max.bytes": MEBIBYTE_BYTES,
+    "offsets.topic.num.partitions": INTERNAL_PARTITIONS,
+    "transaction.state.log.num.partitions": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node (broker and controller in one process): its number from 1, its directory, its ports on loopback."""
+
+    number: int
+    directory: Path
+    client_port: int
+    controller_port: int
+
+    @property
+    def settings_path(self) -> Path:
+        """The file that Kafka reads."""
+        return self.directory / "server.properties"
+
+    @property
+    def is_formatted(self) -> bool:
+        """Whether its storage carries a cluster id (written last, and at once, by the formatter)."""
+        return (self.directory / "log" / "meta.properties").exists()
+
+    def is_listening(self) -> bool:
+        """Return whether its client port takes connections."""
+        return port_is_open(self.client_port)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster's id (22 characters, URL-safe base64) and its nodes."""
+
+    cluster_id: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The client addresses, joined by commas."""
+        return ",".join(f"{LOOPBACK}:{node.client_port}" for node in self.nodes)
+
+    def settings_of(self, node: Node) -> dict[str, str | int]:
+        """Return the broker settings of `node`."""
+        replicas = min(len(self.nodes), REPLICAS_MAX)
+        in_sync = max(1, replicas - 1)
+        client, controller = f"CLIENT://{LOOPBACK}:{node.client_port}", f"CONTROLLER://{LOOPBACK}:{node.controller_port}"
+        return COMMON_SETTINGS | {
+            "node.id": node.number,
+            "log.dirs": str(node.directory / "log"),
+            "listeners": f"{client},{controller}",
+            "advertised.listeners": client,
+            "controller.quorum.voters": ",".join(f"{voter.number}@{LOOPBACK}:{voter.controller_port}" for voter in self.nodes),
+            "default.replication.factor": replicas,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": replicas,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": in_sync,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": in_sync,
+        }
+
+    def write_settings(self, node: Node) -> None:
+        """Write the file that `node` is started with."""
+        node.directory.mkdir(parents=True, exist_ok=True)
+        lines = [f"{name}={_escape(value)}\n" for name, value in self.settings_of(node).items()]
+        node.settings_path.write_text("".join(lines), encoding="utf-8")
+
+
+def _escape(value: str | int) -> str:
+    r"""Return `value` as a Java properties file takes it: a backslash is doubled, what is not ASCII becomes \uXXXX."""
+    return str(value).replace("\\", "\\\\").encode("ascii", "backslashreplace").decode("ascii")
+
+
+def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bool) -> Cluster:
+    """Return the cluster of `directory`, a new one where there is none; remember its id and ports there.
+
+    Args:
+        directory: The cluster's data directory.
+        brokers: How many nodes it must have.
+        port: The client port of the first node that the caller demands; None for any.
+        running: Whether some nodes run: then every port stays as it is.
+
+    Raises:
+        ConfigurationError: The directory holds a cluster of another size.
+        PortOccupiedError: A demanded port is occupied, or no port is free.
+    """
+    memory = directory / "cluster.json"
+    known: dict[str, Any] = {"cluster_id": _new_cluster_id(), "ports": []}
+    if memory.exists():
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    size = len(known["ports"])
+    if size not in {0, brokers}:
+        raise ConfigurationError(f"{directory} holds a cluster of {size} brokers, not {brokers}. Use another data directory.")
+    ports = known["ports"] if running else _choose_ports(known["ports"], brokers=brokers, port=port)
+    draft = memory.with_suffix(".draft")
+    draft.write_text(json.dumps({"cluster_id": known["cluster_id"], "ports": ports}), encoding="utf-8")
+    draft.replace(memory)
+    nodes = (Node(number, directory / f"node-{number}", client, controller) for number, (client, controller) in enumerate(ports, start=1))
+    return Cluster(known["cluster_id"], tuple(nodes))
+
+
+def _choose_ports(known: list[list[int]], *, brokers: int, port: int | None) -> list[list[int]]:
+    """Return (client, controller) per node: the demanded client ports, else the known ones where they are free, else new ones."""
+    chosen: list[list[int]] = []
+    taken: list[int] = []
+    for index in range(brokers):
+        client, controller = known[index] if known else (None, None)
+        if port is not None:
+            client = demand_port(port + index, f"Kafka node {index + 1}")
+        pair = []
+        for wish in (client, controller):
+            pair.append(wish if wish is not None and wish not in taken and port_is_free(wish) else free_port(taken=taken))
+            taken.append(pair[-1])
+        chosen.append(pair)
+    return chosen
+
+
+def _new_cluster_id() -> str:
+    """Return a new id in Kafka's form: 128 random bits, URL-safe base64 without padding."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
