@@ -7,7 +7,16 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import get_args
 
 from shared.contact_centre.checks import Names, Problem, repeated, unknown, unknown_languages
-from shared.contact_centre.models import BuiltInAttribute, ContactCentre, FaqEntry, Flow, FlowStep
+from shared.contact_centre.models import (
+    MENU_TEXT_CHARACTERS_MAX,
+    OPTION_TITLE_CHARACTERS_MAX,
+    OPTIONS_MAX,
+    BuiltInAttribute,
+    ContactCentre,
+    FaqEntry,
+    Flow,
+    FlowStep,
+)
 from shared.contact_centre.yaml_files import DataPath
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
@@ -115,8 +124,20 @@ def _references(step: FlowStep, names: Names, *, steps: Collection[str], path: D
 def _step_texts(step: FlowStep, centre: ContactCentre, names: Names, path: DataPath) -> Iterator[Problem]:
     """Yield what is wrong with what a step says."""
     yield from _said(step.text, centre, names, (*path, "text"))
+    if step.kind == "menu":
+        yield from _too_long(step.text, MENU_TEXT_CHARACTERS_MAX, (*path, "text"))
+    if len(step.options) > OPTIONS_MAX:
+        yield Problem((*path, "options"), f"a menu has {OPTIONS_MAX} options at most; lead from one to another")
     for index, option in enumerate(step.options):
         yield from _said(option.title, centre, names, (*path, "options", index, "title"))
+        yield from _too_long(option.title, OPTION_TITLE_CHARACTERS_MAX, (*path, "options", index, "title"))
+
+
+def _too_long(texts: Mapping[str, str], characters_max: int, path: DataPath) -> Iterator[Problem]:
+    """Yield a problem for each text that some channel would cut or refuse."""
+    for language, text in texts.items():
+        if len(text) > characters_max:
+            yield Problem((*path, language), f"this has {len(text)} characters; channels take {characters_max} at most here")
 
 
 def _leads_to(step: FlowStep) -> tuple[str, ...]:

@@ -196,6 +196,14 @@ BuiltInAttribute = Literal["language", "department", "channel", "account", "on_s
 """What a condition can ask without anybody having set it; `on_shift` is `yes` while the department has somebody who speaks."""
 
 
+MENU_TEXT_CHARACTERS_MAX = 1000
+"""Longest text above options that every channel takes."""
+OPTION_TITLE_CHARACTERS_MAX = 20
+"""Longest title of an option that every channel shows whole."""
+OPTIONS_MAX = 10
+"""Most options that every channel shows at once."""
+
+
 class FlowOption(Configured):
     """One option of a menu and the step it leads to. `id` comes back when it is tapped, so it must stay the same."""
 

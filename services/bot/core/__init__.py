@@ -1,0 +1,1 @@
+"""The bot's rules: pure, and told everything they need."""
