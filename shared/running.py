@@ -52,6 +52,8 @@ class Surroundings:
 
     def ready(self) -> Probe:
         """Return whether every loop has an assignment and none has stopped."""
+        if not self.statuses:
+            return Probe(well=False, explanation="starting")
         for status in self.statuses:
             if status.stopped is not None:
                 return Probe(well=False, explanation=status.stopped)
@@ -142,19 +144,18 @@ async def serve_reducers(name: str, settings: ServiceSettings, build: Callable[[
                 return
             for reducer in reducers:
                 await check_store(store, reducer.name, found)
+            around.statuses = [LoopStatus() for _ in reducers]
             async with asyncio.TaskGroup() as group:
-                for reducer in reducers:
-                    group.create_task(_run_reducer(reducer, store, around))
+                for reducer, status in zip(reducers, around.statuses, strict=True):
+                    group.create_task(_run_reducer(reducer, store, around, status))
         finally:
             await store.close()
 
 
-async def _run_reducer(reducer: Reducer[Any], store: Store, around: Surroundings) -> None:
+async def _run_reducer(reducer: Reducer[Any], store: Store, around: Surroundings, status: LoopStatus) -> None:
     """Run one reducer with a publisher of its own."""
     collection = await store.open(documents_of(reducer.name))
     publisher = around.publisher(reducer.name)
-    status = LoopStatus()
-    around.statuses.append(status)
     loop: ReducerLoop[Any] = ReducerLoop(
         Engine(reducer, partitions=around.settings.partitions, version=version("parley")),
         collection,

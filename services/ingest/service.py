@@ -1,0 +1,131 @@
+"""Ingest as a process: the HTTP side on uvicorn, the records on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from services.ingest.core import IntakeCounts
+from services.ingest.http import create_app
+from services.ingest.settings import IngestSettings
+from shared.channels.contract import Channels
+from shared.channels.discover import discover
+from shared.contact_centre.loader import load_contact_centre
+from shared.engine.installation import wait_for_topics
+from shared.engine.publisher import GroupingPublisher, KafkaPublisher
+from shared.engine.status import LoopStatus
+from shared.errors import ConfigurationError
+from shared.metrics import Metrics
+from shared.running import run_service, surroundings
+from shared.settings import ServiceSettings
+from shared.topics import DELIVERIES, INBOUND, REJECTED
+from shared.tracing import new_traceparent
+
+READY_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusIntake:
+    """Counts what ingest does in the process's metrics."""
+
+    metrics: Metrics
+
+    def answered(self, channel: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self.metrics.webhooks.labels(channel, str(status)).inc()
+        self.metrics.webhook_seconds.labels(channel).observe(seconds)
+
+    def taken_in(self, channel: str, counts: IntakeCounts) -> None:
+        """Count the items of one webhook."""
+        for outcome, number in (
+            ("accepted", counts.accepted.total()),
+            ("ignored", counts.ignored.total()),
+            ("rejected", counts.rejected.total()),
+            ("duplicate", counts.duplicates),
+        ):
+            if number:
+                self.metrics.items.labels(channel, outcome).inc(number)
+
+
+def main() -> None:
+    """Run until SIGTERM or Ctrl-C; settings come from the environment."""
+    run_service("ingest", lambda: serve(ServiceSettings(), IngestSettings()))
+
+
+async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
+    """Take webhooks in until told to stop; then finish those that are being taken in."""
+    centre = load_contact_centre(settings.config_directory)
+    channels = discover({key.split(":", 1)[0] for key in centre.accounts})
+    _require_secrets(channels)
+    async with surroundings("ingest", settings) as around:
+        status = LoopStatus()
+        around.statuses.append(status)
+        publisher = around.publisher("ingest")
+        app = create_app(
+            channels=channels,
+            accounts=frozenset(centre.accounts),
+            publish=GroupingPublisher(publisher).publish,
+            clock=around.clock,
+            metrics=PrometheusIntake(around.metrics),
+            limits=ingest.limits,
+            traceparent=lambda: new_traceparent(sampled=random.random() < settings.trace_sample_ratio),
+        )
+        server = _Server(
+            uvicorn.Config(
+                app,
+                host=ingest.host,
+                port=ingest.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=ingest.stop_grace_seconds,
+            )
+        )
+        serving = asyncio.create_task(server.serve())
+        try:
+            await wait_for_topics(
+                settings.kafka_bootstrap_servers,
+                settings.topic_prefix,
+                (INBOUND, DELIVERIES, REJECTED),
+                partitions=settings.partitions,
+                stop=around.stop,
+            )
+            await _report_ready(publisher, status, around.stop)
+        finally:
+            server.should_exit = True
+            await serving
+            await publisher.close()
+
+
+async def _report_ready(publisher: KafkaPublisher, status: LoopStatus, stop: asyncio.Event) -> None:
+    """Be ready as long as the last write succeeded: a provider that is sent elsewhere loses nothing, one that gets 503 comes again."""
+    while not stop.is_set():
+        status.ready = not publisher.failing
+        try:
+            async with asyncio.timeout(READY_POLL_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the service decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the service."""
+        yield
+
+
+def _require_secrets(channels: Channels) -> None:
+    """Refuse to start without what verifies a webhook."""
+    missing = [name for channel in channels.by_name.values() for name in channel.missing("ingest")]
+    if missing:
+        raise ConfigurationError(f"set {', '.join(missing)}: without them no webhook can be verified")
