@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +36,16 @@ def docker_answers() -> bool:
         from docker.errors import DockerException  # type: ignore[import-untyped]  # noqa: PLC0415 - likewise
     except ImportError:
         return False
-    try:
-        with contextlib.closing(docker.from_env(timeout=PING_SECONDS_MAX)) as engine:
-            return bool(engine.ping())
-    except DockerException:
-        return False
+    with warnings.catch_warnings():
+        # The client leaves its socket to the garbage collector when nobody answers.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with contextlib.closing(docker.from_env(timeout=PING_SECONDS_MAX)) as engine:
+                return bool(engine.ping())
+        except DockerException:
+            return False
+        finally:
+            gc.collect()
 
 
 @contextlib.contextmanager

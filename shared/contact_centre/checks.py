@@ -156,7 +156,7 @@ def _agents(centre: ContactCentre, names: Names) -> Iterator[Problem]:
             where = (*path, "departments", index)
             yield from unknown("department", department, names.departments, where)
             known = centre.departments.get(department)
-            if known is not None and known.pool != agent.pool:
+            if known is not None and known.pool in names.pools and known.pool != agent.pool:
                 yield Problem(where, f"work of '{department}' waits in pool '{known.pool}', but the agent sits in '{agent.pool}'")
 
 

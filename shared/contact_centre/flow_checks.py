@@ -82,8 +82,9 @@ def _faq_entry(entry: FaqEntry, centre: ContactCentre, names: Names, path: DataP
 def _said(texts: Mapping[str, object], centre: ContactCentre, names: Names, path: DataPath) -> Iterator[Problem]:
     """Yield what is wrong with something that is said: unknown languages, or nothing in the fallback language."""
     yield from unknown_languages(texts, names, path)
-    if texts and centre.fallback_language not in texts:
-        yield Problem(path, f"this is not written in the fallback language '{centre.fallback_language}'")
+    fallback = centre.fallback_language
+    if texts and fallback in names.languages and fallback not in texts:
+        yield Problem(path, f"this is not written in the fallback language '{fallback}'")
 
 
 def _flow_texts(flow: Flow, centre: ContactCentre, names: Names, path: DataPath) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -41,7 +41,7 @@ class Follower:
         self._from_beginning = from_beginning
         self._consumer: AIOKafkaConsumer | None = None
 
-    async def __aenter__(self) -> Follower:
+    async def __aenter__(self) -> Self:
         """Connect and take its place. Raises BrokerUnavailableError."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
@@ -60,7 +60,8 @@ class Follower:
         except (KafkaError, TimeoutError, OSError) as error:
             await consumer.stop()
             raise BrokerUnavailableError(
-                f"Kafka at {self._bootstrap_servers} does not answer ({type(error).__name__}): is it running, and is KAFKA_BOOTSTRAP_SERVERS right?"
+                f"Kafka at {self._bootstrap_servers} does not answer ({type(error).__name__}): "
+                "is it running, and is KAFKA_BOOTSTRAP_SERVERS right?"
             ) from None
         self._consumer = consumer
         return self

@@ -55,23 +55,25 @@ class MemoryTable:
         return False
 
     def put(self, document: StoredDocument) -> None:
-        """Store `document` and move it to its new place in every index."""
-        self.remove(document.key)
+        """Store `document` and move it to its new place in the indexes where it has one."""
+        self._move(self.documents.get(document.key), document)
         self.documents[document.key] = document
-        for index, entries in self.indexes.items():
-            entry = _entry(index, document)
-            if entry is not None:
-                insort(entries, entry)
 
     def remove(self, key: str) -> None:
         """Forget the document of `key`, if there is one."""
-        document = self.documents.pop(key, None)
-        if document is None:
-            return
+        self._move(self.documents.pop(key, None), None)
+
+    def _move(self, old: StoredDocument | None, new: StoredDocument | None) -> None:
+        """Replace `old` by `new` in every index; None stands for no document."""
         for index, entries in self.indexes.items():
-            entry = _entry(index, document)
-            if entry is not None:
-                del entries[bisect_left(entries, entry)]
+            before = _entry(index, old) if old else None
+            after = _entry(index, new) if new else None
+            if before == after:
+                continue
+            if before is not None:
+                del entries[bisect_left(entries, before)]
+            if after is not None:
+                insort(entries, after)
 
 
 @dataclass

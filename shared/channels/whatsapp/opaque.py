@@ -23,7 +23,7 @@ class OpaqueData(NamedTuple):
 
 def encode(data: OpaqueData) -> str:
     """Return `parley|<customer>|<send id>`; the customer is percent-encoded where it could be mistaken for the separator."""
-    return _SEPARATOR.join((_MARK, quote(data.customer, safe="<>"), data.send_id))
+    return _SEPARATOR.join((_MARK, quote(data.customer, safe=""), data.send_id))
 
 
 def decode(value: object) -> OpaqueData | None:

@@ -22,9 +22,7 @@ class WhatsAppSettings(ChannelSettings):
     )
     verify_token: SecretStr = Field(default=SecretStr(""), description="The token that the vendor repeats when it checks our address")
     access_token: SecretStr = Field(default=SecretStr(""), description="Token for sending, for every number without one of its own")
-    access_tokens: dict[str, SecretStr] = Field(
-        default_factory=dict, description="Tokens for sending by phone number id, as a JSON object"
-    )
+    access_tokens: dict[str, SecretStr] = Field(default_factory=dict, description="Tokens for sending by phone number id, as a JSON object")
     api_base_url: str = Field(
         default="https://graph.facebook.com", pattern=r"^https?://[^\s?#]+$", description="Where the Graph API answers"
     )

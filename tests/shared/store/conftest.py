@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from pymongo import AsyncMongoClient, common
+from pymongo import AsyncMongoClient
 
 from shared.store.memory import MemoryData, MemoryStore
 from shared.store.mongo import MongoStore
@@ -32,11 +32,10 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     else:
         uri: str = request.getfixturevalue("mongodb_uri")
         database = f"parley_test_{uuid.uuid4().hex}"
-        wire_version = str(common.MIN_SUPPORTED_WIRE_VERSION)
         yield Backend(
             "mongo",
             lambda: MongoStore(uri, database, operation_timeout_seconds=STAND_IN_TIMEOUT_SECONDS),
-            ("mongo", uri, database, wire_version),
+            ("mongo", uri, database),
         )
         async with AsyncMongoClient[dict[str, object]](uri) as client:
             await client.drop_database(database)

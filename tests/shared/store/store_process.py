@@ -1,6 +1,6 @@
 """A process that works on a store which others use too; the tests start it, talk to it by lines and kill it.
 
-Usage: store_process.py (sqlite PATH | mongo URI DATABASE WIRE_VERSION) COMMAND [ARGUMENT …]
+Usage: store_process.py (sqlite PATH | mongo URI DATABASE) COMMAND [ARGUMENT …]
 """
 
 from __future__ import annotations
@@ -88,13 +88,9 @@ def store_of(arguments: list[str]) -> Store:
     """Return the store that the first arguments name, and take them off."""
     if arguments.pop(0) == "sqlite":
         return SqliteStore(Path(arguments.pop(0)))
-    from pymongo import common  # noqa: PLC0415 - one driver of two
-
     from shared.store.mongo import MongoStore  # noqa: PLC0415 - one driver of two
 
-    uri, database, wire_version = (arguments.pop(0) for _ in range(3))
-    common.MIN_SUPPORTED_WIRE_VERSION = int(wire_version)
-    return MongoStore(uri, database)
+    return MongoStore(arguments.pop(0), arguments.pop(0))
 
 
 async def main(arguments: list[str]) -> None:

@@ -36,7 +36,7 @@ URI = "mongodb://parley:s3cr%40t@one.example:27017,two.example/telco?w=majority"
 @ON_MONGO
 async def test_a_document_can_be_read_by_people(backend: Backend) -> None:
     """The body is text and the fields stand beside it; None is absent; uniqueness has a member of its own."""
-    _, uri, database, _ = backend.process_arguments
+    _, uri, database = backend.process_arguments
     store = backend.store()
     collection = await store.open(SPEC)
     await collection.save([document("a", body='{"text":"čau"}'.encode(), shard=3, dirty=True, due_at=None, phone="1", pool="x", number=2)])
