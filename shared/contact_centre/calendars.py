@@ -81,12 +81,13 @@ class CompiledCalendar:
         }
         self._closed = frozenset(calendar.closed)
         self._holidays = tuple(_holidays(code) for code in calendar.holidays)
-        self._day = lru_cache(maxsize=DAYS_CACHED_MAX)(self._work_out)
+        self._day = lru_cache(maxsize=DAYS_CACHED_MAX)(self._open_on)
+        self._begun = lru_cache(maxsize=DAYS_CACHED_MAX)(self._begun_on)
 
     def is_open(self, at: datetime) -> bool:
         """Return whether the calendar is open at `at`."""
         today = at.astimezone(self.zone).date()
-        return any(_covers(self._day(day), at) for day in (today - ONE_DAY, today))
+        return any(_covers(self._day(day), at) for day in (today, today + ONE_DAY))
 
     def next_opening(self, after: datetime) -> datetime | None:
         """Return the first moment from `after` on (`after` itself included) at which it is open; None: not in SEARCH_DAYS_MAX days."""
@@ -115,30 +116,33 @@ class CompiledCalendar:
     def _spans(self, start: datetime, end: datetime) -> Iterator[Span]:
         """Yield the open times inside `start` to `end`, in order and apart from each other."""
         start, end = start.astimezone(UTC), end.astimezone(UTC)
-        day = start.astimezone(self.zone).date() - ONE_DAY
-        last_day = end.astimezone(self.zone).date()
+        day = start.astimezone(self.zone).date()
+        # One day more: where the clock goes back over midnight, an instant shows the day before the one that has begun.
+        last_day = end.astimezone(self.zone).date() + ONE_DAY
         while day <= last_day:
             for span in self._day(day):
                 begins, ends = max(span.start, start), min(span.end, end)
                 if begins < ends:
                     yield Span(begins, ends)
-                    start = ends
             day += ONE_DAY
 
-    def _work_out(self, day: date) -> tuple[Span, ...]:
-        """Return the open times that begin on `day`, merged and in order."""
+    def _open_on(self, day: date) -> tuple[Span, ...]:
+        """Return the open times from midnight of `day` to the next, merged and in order: of its own shifts and the night's before."""
+        midnight, next_midnight = (resolve_wall_time(one, MIDNIGHT, self.zone) for one in (day, day + ONE_DAY))
+        merged: list[Span] = []
+        for span in sorted((*self._begun(day - ONE_DAY), *self._begun(day))):
+            start, end = max(span.start, midnight), min(span.end, next_midnight)
+            if merged and start <= merged[-1].end:
+                merged[-1] = Span(merged[-1].start, max(merged[-1].end, end))
+            elif start < end:
+                merged.append(Span(start, end))
+        return tuple(merged)
+
+    def _begun_on(self, day: date) -> tuple[Span, ...]:
+        """Return the open times of the shifts that begin on `day`."""
         if day in self._closed or any(day in country for country in self._holidays):
             return ()
-        spans: list[Span] = []
-        for hours in self._hours[day.weekday()]:
-            spans.extend(self._shift(day, hours))
-        merged: list[Span] = []
-        for span in sorted(spans):
-            if merged and span.start <= merged[-1].end:
-                merged[-1] = Span(merged[-1].start, max(merged[-1].end, span.end))
-            else:
-                merged.append(span)
-        return tuple(merged)
+        return tuple(span for hours in self._hours[day.weekday()] for span in self._shift(day, hours))
 
     def _shift(self, day: date, hours: Hours) -> list[Span]:
         """Return one shift that begins on `day`, without its breaks; a break earlier than the beginning is after midnight."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -160,9 +161,15 @@ def _agents(centre: ContactCentre, names: Names) -> Iterator[Problem]:
                 yield Problem(where, f"work of '{department}' waits in pool '{known.pool}', but the agent sits in '{agent.pool}'")
 
 
+@cache
+def _time_zones() -> Collection[str]:
+    """Return the time zones there are: a search of the disk, so it is done once."""
+    return available_timezones()
+
+
 def _calendar(calendar: Calendar, path: DataPath) -> Iterator[Problem]:
     """Yield what is wrong with a calendar."""
-    yield from unknown("time zone", calendar.time_zone, available_timezones(), (*path, "time_zone"))
+    yield from unknown("time zone", calendar.time_zone, _time_zones(), (*path, "time_zone"))
     for index, code in enumerate(calendar.holidays):
         yield from _holidays(code, (*path, "holidays", index))
     for index, hours in enumerate(calendar.hours):
