@@ -149,18 +149,17 @@ def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bo
 
 def _choose_ports(known: list[list[int]], *, brokers: int, port: int | None) -> list[list[int]]:
     """Return (client, controller) per node: the demanded client ports, else the known ones where they are free, else new ones."""
-    chosen: list[list[int]] = []
     taken: list[int] = []
-    for index in range(brokers):
-        client, controller = known[index] if known else (None, None)
-        if port is not None:
-            client = demand_port(port + index, f"Kafka node {index + 1}")
-        pair = []
-        for wish in (client, controller):
-            pair.append(wish if wish is not None and wish not in taken and port_is_free(wish) else free_port(taken=taken))
-            taken.append(pair[-1])
-        chosen.append(pair)
-    return chosen
+
+    def choose(wish: int | None) -> int:
+        fits = wish is not None and wish not in taken and port_is_free(wish)
+        taken.append(wish if wish is not None and fits else free_port(taken=taken))
+        return taken[-1]
+
+    if port is not None:
+        taken += [demand_port(port + index, f"Kafka node {index + 1}") for index in range(brokers)]
+    clients = list(taken) or [choose(pair[0] if pair else None) for pair in known or [[]] * brokers]
+    return [[client, choose(pair[1] if pair else None)] for client, pair in zip(clients, known or [[]] * brokers, strict=True)]
 
 
 def _new_cluster_id() -> str:

@@ -20,7 +20,7 @@ from typing import Self
 
 from devstack.jars import cache_directory, ensure_jars
 from devstack.java import Java, find_java
-from devstack.ports import LOOPBACK, PORT_MAX, PortOccupiedError, demand_port, free_port, port_is_open
+from devstack.ports import LOOPBACK, PORT_MAX, demand_port, free_port, port_is_open
 from devstack.server import ServerProcess, ServerStartError, clear_disk_errors
 from shared.errors import ConfigurationError, ParleyError
 
@@ -111,13 +111,8 @@ class EmbeddedMongo:
             try:
                 self._server.start()
                 self._server.wait_until(self._is_listening, seconds_max=READY_SECONDS_MAX, given_up=self._given_up)
-            except BaseException as error:
-                occupied = isinstance(error, ServerStartError) and "BindException" in self._server.log_of_this_run()
+            except BaseException:
                 self.stop()
-                if occupied:
-                    raise PortOccupiedError(
-                        f"Port {self._port} on {LOOPBACK} was taken while the stand-in MongoDB started. Start it again."
-                    ) from error
                 raise
 
     def stop(self) -> None:
@@ -149,9 +144,7 @@ def write_changed_classes(class_path: Sequence[Path], directory: Path, *, port: 
         entry = f"{CLASS_DIRECTORY}/{name}.class"
         code = _read_class(class_path, entry)
         if code.count(old) != 1:
-            raise StandInError(
-                f"{entry} is not the class of mongo-java-server 1.47.0. Write devstack/jars.lock anew and adapt devstack/mongo.py."
-            )
+            raise StandInError(f"{entry} is not that of mongo-java-server 1.47.0: devstack/jars.lock and devstack/mongo.py do not fit.")
         target = directory / entry
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(code.replace(old, new))

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from devstack.cluster import Cluster, Node
-from devstack.ports import LOOPBACK, PortOccupiedError
 from devstack.readiness import is_ready_within
-from devstack.server import DiskFullError, ServerProcess, ServerStartError
+from devstack.server import DiskFullError, ServerProcess, ServerStartError, telling_line
 
 FORMAT_SECONDS_MAX = 60.0
 READY_SECONDS_MAX = 90.0
+DISK_FULL_SIGN = "No space left on device"
 
 
 def format_storage(command: Sequence[str], cluster: Cluster) -> None:
@@ -33,7 +33,9 @@ def format_storage(command: Sequence[str], cluster: Cluster) -> None:
         for node, process in formatting:
             output, _ = process.communicate(timeout=FORMAT_SECONDS_MAX)
             if process.returncode != 0:
-                raise _explain(f"The storage of {node.directory} cannot be formatted", output, node)
+                if DISK_FULL_SIGN in output:
+                    raise _disk_full(node)
+                raise ServerStartError(f"The storage of {node.directory} cannot be formatted: {telling_line(output)}")
     except subprocess.TimeoutExpired as error:
         raise ServerStartError(f"Formatting the storage took more than {FORMAT_SECONDS_MAX:.0f} s; on a busy machine try again.") from error
     finally:
@@ -76,34 +78,38 @@ def await_cluster(cluster: Cluster, servers: Mapping[int, ServerProcess], given_
 
     Raises:
         ServerStartError: A node ended, the cluster serves nobody after READY_SECONDS_MAX, or `given_up` was set.
-        PortOccupiedError: Another process took a node's port meanwhile.
+        PortOccupiedError: Another process took a node's port meanwhile (a kind of ServerStartError).
         DiskFullError: No space is left.
     """
     for node in cluster.nodes:
         server = servers[node.number]
         try:
             server.wait_until(node.is_listening, seconds_max=READY_SECONDS_MAX, given_up=given_up)
-        except ServerStartError as error:
-            raise _explain(str(error), server.log_of_this_run(), node, fallback=error) from error
-    serving = is_ready_within(cluster.bootstrap_servers, brokers=len(cluster.nodes), seconds_max=READY_SECONDS_MAX, given_up=given_up)
+        except ServerStartError:
+            if DISK_FULL_SIGN in server.log_of_this_run():
+                raise _disk_full(node) from None
+            raise
+
+    def hopeless() -> bool:
+        return given_up.is_set() or not all(server.running for server in servers.values())
+
+    serving = is_ready_within(
+        cluster.bootstrap_servers,
+        brokers=len(cluster.nodes),
+        seconds_max=READY_SECONDS_MAX,
+        cluster_id=cluster.cluster_id,
+        hopeless=hopeless,
+    )
     # In a thread of its own: the caller's thread may have an event loop.
     with ThreadPoolExecutor(1) as pool:
-        if not pool.submit(asyncio.run, serving).result():
-            directory = cluster.nodes[0].directory.parent
-            raise ServerStartError(
-                f"Kafka in {directory} runs but serves no clients after {READY_SECONDS_MAX:.0f} s. See broker.log below it."
-            )
+        if pool.submit(asyncio.run, serving).result():
+            return
+    for server in servers.values():
+        if not server.running:
+            raise ServerStartError(f"{server.name} ended before it served: {server.last_words()} See {server.log_path}.")
+    directory, waited = cluster.nodes[0].directory.parent, f"{READY_SECONDS_MAX:.0f} s"
+    raise ServerStartError(f"Kafka in {directory} runs but serves no clients after {waited}. See broker.log below it.")
 
 
-def _explain(what: str, log: str, node: Node, fallback: Exception | None = None) -> Exception:
-    """Return the error that names the known cause in `log`, else `fallback`, else `what` with the telling line of the log."""
-    if "BindException" in log or "Address already in use" in log:
-        ports = f"Port {node.client_port} or {node.controller_port}"
-        return PortOccupiedError(f"{ports} on {LOOPBACK} was taken by another process while the broker started. Start it again.")
-    if "No space left on device" in log:
-        return DiskFullError(f"No space is left below {node.directory}. Free some, or use another data directory.")
-    if fallback is not None:
-        return fallback
-    lines = log.strip().splitlines()
-    telling = next((line for line in lines if "Exception" in line or "rror" in line), lines[-1] if lines else "no output")
-    return ServerStartError(f"{what}: {telling.strip()}")
+def _disk_full(node: Node) -> DiskFullError:
+    return DiskFullError(f"No space is left below {node.directory}. Free some, or use another data directory.")

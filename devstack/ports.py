@@ -7,17 +7,13 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from devstack.server import ServerStartError
+from devstack.server import PortOccupiedError
 
 LOOPBACK = "127.0.0.1"
 PORT_MIN = 20_000
 PORT_MAX = 32_767
 PORT_ATTEMPTS_MAX = 200
 CONNECT_SECONDS_MAX = 0.2
-
-
-class PortOccupiedError(ServerStartError):
-    """The port that was asked for belongs to another process."""
 
 
 def port_is_open(port: int) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -18,14 +17,24 @@ PROBE_PAUSE_SECONDS = 0.05
 REPLICAS_MAX = 3
 
 
-async def is_ready_within(bootstrap_servers: str, *, brokers: int, seconds_max: float, given_up: threading.Event | None = None) -> bool:
-    """Return True as soon as the cluster serves, False after `seconds_max` or when `given_up` is set."""
+async def is_ready_within(
+    bootstrap_servers: str, *, brokers: int, seconds_max: float, cluster_id: str | None = None, hopeless: Callable[[], bool] = lambda: False
+) -> bool:
+    """Return True as soon as the cluster serves, False after `seconds_max` or when `hopeless` says so.
+
+    Args:
+        bootstrap_servers: Where to ask.
+        brokers: How many must be there.
+        seconds_max: The patience.
+        cluster_id: The id it must have, for another cluster may have taken the ports; None for any.
+        hopeless: Whether waiting makes sense no more.
+    """
     deadline = monotonic() + seconds_max
     with _quiet_client():
-        while monotonic() < deadline and not (given_up is not None and given_up.is_set()):
+        while monotonic() < deadline and not hopeless():
             try:
                 async with asyncio.timeout(PROBE_SECONDS_MAX):
-                    if await cluster_is_ready(bootstrap_servers, brokers=brokers):
+                    if await cluster_is_ready(bootstrap_servers, brokers=brokers, cluster_id=cluster_id):
                         return True
             except (KafkaError, OSError, TimeoutError):
                 pass  # not yet: that is what the loop waits for, and its caller reports the end of patience
@@ -33,7 +42,7 @@ async def is_ready_within(bootstrap_servers: str, *, brokers: int, seconds_max: 
     return False
 
 
-async def cluster_is_ready(bootstrap_servers: str, *, brokers: int) -> bool:
+async def cluster_is_ready(bootstrap_servers: str, *, brokers: int, cluster_id: str | None = None) -> bool:
     """Return whether `brokers` brokers are there, every partition has a leader and a topic could be made (none is).
 
     Raises:
@@ -43,7 +52,7 @@ async def cluster_is_ready(bootstrap_servers: str, *, brokers: int) -> bool:
     try:
         await client.start()
         described = await client.describe_cluster()
-        if len(described["brokers"]) < brokers:
+        if len(described["brokers"]) < brokers or cluster_id not in {None, described["cluster_id"]}:
             return False
         topics = await client.describe_topics()
         if any(partition["leader"] < 0 for topic in topics for partition in topic["partitions"]):

@@ -24,7 +24,8 @@ STOP_SECONDS_MAX = 10.0
 KILL_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.02
 LOG_BYTES_MAX = 8 * 1024 * 1024
-LOG_TAIL_BYTES = 64 * 1024
+LOG_START_BYTES = 64 * 1024
+PORT_TAKEN_SIGNS = ("BindException", "Address already in use")
 
 # Runs in the child before the server: the death signal survives exec, and a parent that died in between is noticed by its pid.
 _LEASH = """
@@ -33,12 +34,19 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
     sys.exit("the parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
+try:
+    os.execv(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit(f"Error: {sys.argv[2]} cannot be run: {error.strerror}")
 """
 
 
 class ServerStartError(ParleyError):
     """A development server did not come up; the message names its log."""
+
+
+class PortOccupiedError(ServerStartError):
+    """The port that was asked for belongs to another process."""
 
 
 class DiskFullError(ParleyError):
@@ -138,10 +146,13 @@ class ServerProcess:
         """Return once `ready` says so.
 
         Raises:
+            PortOccupiedError: The process could not have its port (it may well live on without).
             ServerStartError: The process ended, `seconds_max` passed, or `given_up` was set.
         """
         deadline = monotonic() + seconds_max
         while not ready():
+            if any(sign in self.log_of_this_run() for sign in PORT_TAKEN_SIGNS):
+                raise PortOccupiedError(f"A port of {self.name} was taken by another process while it started. Start it again.")
             if given_up.is_set():
                 raise ServerStartError(f"The start of {self.name} was given up.")
             if self._ended.wait(POLL_SECONDS):
@@ -161,16 +172,14 @@ class ServerProcess:
 
     def last_words(self) -> str:
         """Return the line of this run's log that tells best why it ended."""
-        lines = self.log_of_this_run().splitlines()
-        telling = [line for line in lines if "ERROR" in line or "Exception" in line or line.startswith("Error")]
-        return (telling or lines or ["no word in its log."])[0].strip()
+        return telling_line(self.log_of_this_run())
 
     def log_of_this_run(self) -> str:
-        """Return the first LOG_TAIL_BYTES that this run wrote."""
+        """Return the first LOG_START_BYTES that this run wrote."""
         try:
             with self.log_path.open("rb") as log:
                 log.seek(self._log_offset)
-                return log.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
+                return log.read(LOG_START_BYTES).decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
 
@@ -220,6 +229,16 @@ class ServerProcess:
         except OSError:
             return False
         return self._command[-1].encode() in arguments
+
+
+def telling_line(output: str) -> str:
+    """Return the line of a Java program's output that tells best why it ended."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for sign in ("Exception", "Error", "ERROR"):
+        for line in lines:
+            if sign in line and not line.startswith("at "):
+                return line
+    return lines[-1] if lines else "not a word."
 
 
 def _read_pid(path: Path) -> int | None:
