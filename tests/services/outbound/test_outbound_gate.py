@@ -206,43 +206,54 @@ ACTS = st.lists(
 )
 
 
+class Play:
+    """A gate under random acts, and what must be true of it."""
+
+    def __init__(self) -> None:
+        self.account, self.now = gate(rate=5, requests_max=3), NOON
+        self.tickets = 0
+        self.waiting: list[int] = []
+        self.going: list[int] = []
+        self.told: Counter[int] = Counter()
+
+    def act(self, name: str, lane: Lane, effect: Effect, seconds: float) -> None:
+        """Do one thing, and let through who may."""
+        if name == "enter":
+            self.tickets += 1
+            self.waiting.append(self.tickets)
+            self.account.enter(self.tickets, lane, self.now + timedelta(seconds=seconds) if seconds > 20 else None)
+        elif name == "leave" and self.waiting:
+            self.account.leave(self.waiting.pop(0))
+        elif name == "report" and self.going:
+            self.account.report(self.going.pop(0), Report(effect, failure_of(FailureClass.RETRY), 10), self.now)
+        elif name == "pass":
+            self.now += timedelta(seconds=seconds)
+        self.admit()
+
+    def admit(self) -> None:
+        """Let through who may; never more than the bound."""
+        for ticket, verdict in self.account.admit(self.now):
+            self.told[ticket] += 1
+            self.waiting.remove(ticket)
+            if verdict is Verdict.GO:
+                self.going.append(ticket)
+        assert len(self.going) <= 3
+
+    def end(self, rounds: int) -> None:
+        """Report success of all, and come at every moment that the gate names."""
+        for _ in range(rounds):
+            self.act("report", Lane.ANSWER, Effect.WORKED, 0)
+            self.now = max(self.now, self.account.next_at(self.now) or self.now)
+            self.admit()
+
+
 @given(ACTS)
 def test_everybody_is_told_exactly_once_and_never_too_many_go(acts: list[tuple[str, Lane, Effect, float]]) -> None:
     """Under any interleaving of arrivals, departures, reports and time the bounds hold, and the queue ends empty."""
-    account, now, ticket = gate(rate=5, requests_max=3), NOON, 0
-    waiting: list[int] = []
-    going: list[int] = []
-    told: Counter[int] = Counter()
-
-    def admit() -> None:
-        for name, verdict in account.admit(now):
-            told[name] += 1
-            waiting.remove(name)
-            if verdict is Verdict.GO:
-                going.append(name)
-        assert len(going) <= 3
-
-    def report(effect: Effect) -> None:
-        account.report(going.pop(0), Report(effect, failure_of(FailureClass.RETRY), 10), now)
-
-    for act, lane, effect, seconds in acts:
-        if act == "enter":
-            ticket += 1
-            waiting.append(ticket)
-            account.enter(ticket, lane, now + timedelta(seconds=seconds) if seconds > 20 else None)
-        elif act == "leave" and waiting:
-            account.leave(waiting.pop(0))
-        elif act == "report" and going:
-            report(effect)
-        elif act == "pass":
-            now += timedelta(seconds=seconds)
-        admit()
-    for _ in range(10 * len(acts) + 10):
-        if going:
-            report(Effect.WORKED)
-        next_at = account.next_at(now)
-        now = max(now, next_at) if next_at is not None else now
-        admit()
-    assert not waiting
-    assert not going
-    assert set(told.values()) <= {1}
+    play = Play()
+    for act in acts:
+        play.act(*act)
+    play.end(10 * len(acts) + 10)
+    assert not play.waiting
+    assert not play.going
+    assert set(play.told.values()) <= {1}

@@ -205,8 +205,8 @@ ANSWERS = st.one_of(
 )
 
 
-@given(st.lists(ANSWERS, max_size=12), st.booleans())
-def test_a_send_ends_after_a_bounded_number_of_requests(answers: list[Answer], crashes: bool) -> None:
+@given(answers=st.lists(ANSWERS, max_size=12), crashes=st.booleans())
+def test_a_send_ends_after_a_bounded_number_of_requests(answers: list[Answer], *, crashes: bool) -> None:
     """Whatever the channel answers, nothing follows acceptance or a lost answer, and the bound of attempts holds."""
     stored: LedgerEntry | None = None
     now, requests = NOON, 0
