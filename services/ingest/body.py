@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Self
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 MEBIBYTE = 1024 * 1024
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
@@ -63,8 +63,8 @@ class BodyBudget:
 class IncomingBody:
     """The body of one request; a context manager, so that its bytes are given back to the budget however the request ends."""
 
-    def __init__(self, request: Request, limits: IntakeLimits, budget: BodyBudget) -> None:
-        self._request = request
+    def __init__(self, receive: Receive, limits: IntakeLimits, budget: BodyBudget) -> None:
+        self._receive = receive
         self._limits = limits
         self._budget = budget
         self._taken = 0
@@ -81,16 +81,19 @@ class IncomingBody:
         `Content-Length` is not trusted: what counts is what comes.
         """
         chunks: list[bytes] = []
+        more = True
         try:
             async with asyncio.timeout(self._limits.read_seconds):
-                async for chunk in self._request.stream():
-                    if chunk:
-                        self._take(len(chunk))
-                        chunks.append(chunk)
+                while more:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise RefusedRequestError(400, "the sender hung up")
+                    chunk = message.get("body", b"")
+                    self._take(len(chunk))
+                    chunks.append(chunk)
+                    more = message.get("more_body", False)
         except TimeoutError:
             raise RefusedRequestError(408, "the body did not arrive in time") from None
-        except ClientDisconnect:
-            raise RefusedRequestError(400, "the sender hung up") from None
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _take(self, size: int) -> None:

@@ -99,11 +99,14 @@ def accept(items: Iterable[Item], webhook: Webhook, known_accounts: Container[st
     counts once.
     """
     records: dict[str, IntakeRecord] = {}
-    counts, duplicates = IntakeCounts(), 0
+    accepted: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    duplicates = 0
     notices: list[Notice] = []
     for item in items:
         if isinstance(item, ItemIgnored):
-            counts.ignored[item.kind] += 1
+            ignored[item.kind] += 1
             if item.notice is not None:
                 notices.append(Notice(item.account, item.notice))
             continue
@@ -114,11 +117,10 @@ def accept(items: Iterable[Item], webhook: Webhook, known_accounts: Container[st
         records[record.event.id] = record
         data = record.event.data
         if isinstance(data, WebhookRejected):
-            counts.rejected[data.reason] += 1
+            rejected[data.reason] += 1
         else:
-            counts.accepted[data.NAME] += 1
-    counted = IntakeCounts(counts.accepted, counts.ignored, counts.rejected, duplicates)
-    return Intake(tuple(records.values()), counted, tuple(notices))
+            accepted[data.NAME] += 1
+    return Intake(tuple(records.values()), IntakeCounts(accepted, ignored, rejected, duplicates), tuple(notices))
 
 
 def _record(item: ItemEvent | ItemRejected, webhook: Webhook, known_accounts: Container[str]) -> IntakeRecord:

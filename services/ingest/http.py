@@ -15,9 +15,11 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from services.ingest.body import BodyBudget, IncomingBody, IntakeLimits, RefusedRequestError, inflate
 from services.ingest.core import Intake, IntakeMetrics, Webhook, accept
@@ -56,12 +58,11 @@ def create_app(
     None where none is recorded. `lifespan` is FastAPI's: it starts and stops what `publish` needs.
     """
     intake = _Intake(_Parts(channels, accounts, publish, clock, metrics, limits or IntakeLimits(), traceparent))
-    routes: list[BaseRoute] = [
-        Route(path, handler, methods=[method])
-        for path in ("/channels/{channel}", "/channels/{channel}/{account}")
-        for method, handler in (("POST", intake.take_in), ("GET", intake.shake_hands))
-    ]
-    return FastAPI(title="Parley ingest", routes=routes, lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    paths = ("/channels/{channel}", "/channels/{channel}/{account}")
+    routes: list[BaseRoute] = [Route(path, intake, methods=["POST", "GET"]) for path in paths]
+    # Of telemetry there is a span per batch; one per request, which FastAPI makes by itself, would cost more than the request.
+    quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    return FastAPI(title="Parley ingest", routes=routes, lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +79,33 @@ class _Parts:
 
 
 class _Intake:
-    """The two handlers and what they share."""
+    """The ASGI application behind both addresses. It is a bare one: a request object and its wrappers cost more than the parsing."""
 
     def __init__(self, parts: _Parts) -> None:
         self._parts = parts
         self._budget = BodyBudget(parts.limits.bytes_in_flight_max)
 
-    async def shake_hands(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        channel = self._parts.channels.get(scope["path_params"]["channel"])
+        response = await self._take_in(channel, scope, receive) if scope["method"] == "POST" else self._shake_hands(channel, scope)
+        await response(scope, receive, send)
+
+    def _shake_hands(self, channel: Channel | None, scope: Scope) -> Response:
         """Answer a channel's GET."""
-        channel = self._parts.channels.get(request.path_params["channel"])
         if channel is None:
-            return _answer(404, "no such channel")
-        answer = channel.handshake(dict(request.query_params))
+            return _NO_SUCH_CHANNEL
+        answer = channel.handshake(dict(Request(scope).query_params))
         logger.info("handshake.answered", channel=channel.name, status=answer.status)
         return _answer(answer.status, answer.body)
 
-    async def take_in(self, request: Request) -> Response:
+    async def _take_in(self, channel: Channel | None, scope: Scope, receive: Receive) -> Response:
         """Answer a webhook; whatever happens is counted."""
         clock, metrics = self._parts.clock, self._parts.metrics
         started = clock.monotonic_seconds()
-        channel = self._parts.channels.get(request.path_params["channel"])
         name = channel.name if channel else UNKNOWN_CHANNEL
         try:
-            response = await self._taken_in(channel, request)
+            response = await self._taken_in(channel, scope, receive) if channel else _NO_SUCH_CHANNEL
         except RefusedRequestError as error:
             logger.warning("webhook.refused", channel=name, status=error.status, reason=str(error))
             response = _answer(error.status, str(error), {"connection": "close"})
@@ -112,16 +117,14 @@ class _Intake:
         metrics.answered(name, response.status_code, clock.monotonic_seconds() - started)
         return response
 
-    async def _taken_in(self, channel: Channel | None, request: Request) -> Response:
+    async def _taken_in(self, channel: Channel, scope: Scope, receive: Receive) -> Response:
         """Read, verify, parse and publish. Raises RefusedRequestError."""
-        if channel is None:
-            return _answer(404, "no such channel")
         parts = self._parts
-        with IncomingBody(request, parts.limits, self._budget) as incoming:
+        account: str | None = scope["path_params"].get("account")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        with IncomingBody(receive, parts.limits, self._budget) as incoming:
             raw = await incoming.read()
-            headers = dict(request.headers)
             body = inflate(raw, headers.get("content-encoding", ""), parts.limits.inflated_bytes_max)
-            account: str | None = request.path_params.get("account")
             # A vendor signs what it wrote; whether it compressed before or after is not told.
             if not (channel.verify(headers, raw, account=account) or (body is not raw and channel.verify(headers, body, account=account))):
                 raise RefusedRequestError(401, "the signature does not match")
@@ -145,9 +148,13 @@ class _Intake:
             logger.warning("items.rejected", channel=channel, reasons=dict(intake.counts.rejected))
         for notice in intake.notices:
             logger.warning("account.noticed", channel=channel, account=notice.account, notice=notice.text)
-        return _answer(200, "ok")
+        return _OK
 
 
 def _answer(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
     """Return a plain-text answer that no browser takes for anything else."""
     return PlainTextResponse(text, status, {"x-content-type-options": "nosniff", **(headers or {})})
+
+
+_OK = _answer(200, "ok")
+_NO_SUCH_CHANNEL = _answer(404, "no such channel")
