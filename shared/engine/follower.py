@@ -13,6 +13,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.engine.installation import describe
 from shared.engine.records import Record
 from shared.errors import BrokerUnavailableError, InvalidEventError
 from shared.events.envelope import Event
@@ -43,17 +44,14 @@ class Follower:
 
     async def __aenter__(self) -> Self:
         """Connect and take its place. Raises BrokerUnavailableError."""
+        _, counts = await describe(self._bootstrap_servers, self._topics)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await consumer.start()
-                partitions = [
-                    TopicPartition(name, number)
-                    for name in self._topics
-                    for number in consumer.partitions_for_topic(name) or await _known(consumer, name)
-                ]
+                partitions = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
                 consumer.assign(partitions)
                 if partitions:
                     await (consumer.seek_to_beginning if self._from_beginning else consumer.seek_to_end)(*partitions)
@@ -93,12 +91,6 @@ class Follower:
             message = "open the follower first: async with Follower(…)"
             raise RuntimeError(message)
         return self._consumer
-
-
-async def _known(consumer: AIOKafkaConsumer, name: str) -> set[int]:
-    """Return the partitions of a topic that the client has not heard of yet; none where there is no such topic."""
-    await consumer.topics()
-    return consumer.partitions_for_topic(name) or set()
 
 
 def _see(record: Record) -> Seen:
