@@ -86,6 +86,8 @@ class Matcher:
         """Return the option whose number, counted from 1, or title `text` is; None where none is."""
         said = plain(text)
         names = list(titles)
+        if not said:  # nothing is not like a title of signs, which is nothing when made plain
+            return None
         if said.isdecimal() and len(said) <= OPTION_DIGITS_MAX:
             return names[int(said) - 1] if 1 <= int(said) <= len(names) else None
         scores = {name: fuzz.ratio(said, _plain_phrase(title)) for name, title in titles.items()}
