@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.outbound.app import Outbound
@@ -53,13 +53,13 @@ class PaperChannel:
         """Outbound never asks."""
         raise NotImplementedError(query)
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> bool:
+    def verify(self, headers: Mapping[str, str], body: bytes, *, account: str | None = None) -> bool:
         """Outbound never asks."""
-        raise NotImplementedError(headers, body)
+        raise NotImplementedError(headers, body, account)
 
-    def parse(self, body: bytes, received_at: Any) -> tuple[Item, ...]:
+    def parse(self, body: bytes, received_at: datetime, *, account: str | None = None) -> tuple[Item, ...]:
         """Outbound never asks."""
-        raise NotImplementedError(body, received_at)
+        raise NotImplementedError(body, received_at, account)
 
     def render(self, send: SendRequested) -> HttpRequest:
         """Return the send id as the request's body; some texts cannot be rendered."""
