@@ -7,6 +7,8 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -22,9 +24,10 @@ PACKAGE = Path(__file__).parents[3] / "devstack" / "emulator"
 START_SECONDS_MAX = 20
 
 
-async def start(*arguments: str) -> asyncio.subprocess.Process:
-    """Start the emulator."""
-    return await asyncio.create_subprocess_exec(
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start the emulator; none is left behind, whatever the test does."""
+    process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "devstack.emulator",
@@ -33,6 +36,12 @@ async def start(*arguments: str) -> asyncio.subprocess.Process:
         stderr=asyncio.subprocess.PIPE,
         cwd=PACKAGE.parents[1],
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 async def test_the_process_says_when_it_is_ready_and_stops_on_a_signal(tmp_path: Path) -> None:
@@ -40,25 +49,25 @@ async def test_the_process_says_when_it_is_ready_and_stops_on_a_signal(tmp_path:
     async with receiving() as receiver:
         config = tmp_path / "emulator.json"
         config.write_text(settings(webhook_url="http://127.0.0.1:9/never").model_dump_json())
-        process = await start("--port", "0", "--webhook-url", receiver.url, "--config", str(config), "--seed", "3")
-        assert process.stdout is not None
-        async with asyncio.timeout(START_SECONDS_MAX):
-            ready = json.loads(await process.stdout.readline())
-        assert (ready["event"], ready["pid"]) == ("ready", process.pid)
-        async with connect(ready["api_url"]) as client:
-            await client.put_customer("ana", phone="351912000001")
-            sent = await client.send("ana", "100000000000001", "Hi")
-            assert sent["webhooks"][0]["http_status"] == 200
-        assert receiver.posts[0].signed
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(START_SECONDS_MAX):
-            assert await process.wait() == 0
+        async with started("--port", "0", "--webhook-url", receiver.url, "--config", str(config), "--seed", "3") as process:
+            assert process.stdout is not None
+            async with asyncio.timeout(START_SECONDS_MAX):
+                ready = json.loads(await process.stdout.readline())
+            assert (ready["event"], ready["pid"]) == ("ready", process.pid)
+            async with connect(ready["api_url"]) as client:
+                await client.put_customer("ana", phone="351912000001")
+                sent = await client.send("ana", "100000000000001", "Hi")
+                assert sent["webhooks"][0]["http_status"] == 200
+            assert receiver.posts[0].signed
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(START_SECONDS_MAX):
+                assert await process.wait() == 0
 
 
 async def test_help_shows_an_example() -> None:
     """--help is enough to begin with."""
-    process = await start("--help")
-    output, _ = await process.communicate()
+    async with started("--help") as process:
+        output, _ = await process.communicate()
     assert b"example:" in output
     assert b"/control/customers" in output
 
@@ -66,12 +75,12 @@ async def test_help_shows_an_example() -> None:
 async def test_a_taken_port_and_a_bad_configuration_are_told_in_one_line() -> None:
     """No traceback, and what to do."""
     async with running(EmulatorSettings()) as emulator:
-        process = await start("--port", str(emulator.port))
-        _, errors = await process.communicate()
+        async with started("--port", str(emulator.port)) as process:
+            _, errors = await process.communicate()
         assert process.returncode == 1
         assert b"Choose another --port" in errors
-    process = await start("--config", "/nowhere/at/all.json")
-    _, errors = await process.communicate()
+    async with started("--config", "/nowhere/at/all.json") as process:
+        _, errors = await process.communicate()
     assert process.returncode == 2
     assert errors.count(b"\n") == 1
 
