@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import orjson
 
@@ -35,7 +35,7 @@ class UnreadableItemError(Exception):
 def decode(body: bytes) -> Any:
     """Return the JSON in `body`. Raises UnreadableItemError.
 
-    What the fast reader refuses (half of a surrogate pair, where a text was cut inside an emoji) is read again with patience:
+    What the fast reader refuses (half of a surrogate pair, where a text was cut inside an emoji; a number that is none) is read again with patience:
     one spoilt text must not lose the other messages of the POST.
     """
     try:
@@ -43,15 +43,13 @@ def decode(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return _without_lone_surrogates(json.loads(body.decode("utf-8", "replace"), parse_constant=_refuse_constant))
+        return _without_lone_surrogates(json.loads(body.decode("utf-8", "replace"), parse_constant=_nothing))
     except (ValueError, RecursionError):
         raise UnreadableItemError("the body is no JSON") from None
 
 
-def _refuse_constant(_name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which are no JSON."""
-    message = "no JSON number"
-    raise ValueError(message)
+def _nothing(_name: str) -> None:
+    """Read NaN and Infinity, which are no JSON, as null: the item that holds one is spoilt, the others are not."""
 
 
 def _without_lone_surrogates(value: Any) -> Any:
