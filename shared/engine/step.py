@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from traceback import extract_tb
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -306,10 +307,5 @@ def _key_of(record: Record) -> str | None:
 
 def _place(error: BaseException) -> str:
     """Return file:line where an exception was raised, without its message: that may hold a customer's words."""
-    traceback = error.__traceback__
-    if traceback is None:
-        return "an unknown place"
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    name = traceback.tb_frame.f_code.co_filename
-    return f"{'/'.join(name.split('/')[-3:])}:{traceback.tb_lineno}"
+    frame = extract_tb(error.__traceback__)[-1]
+    return f"{'/'.join(frame.filename.split('/')[-3:])}:{frame.lineno}"
