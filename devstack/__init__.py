@@ -1,1 +1,1 @@
-"""The world around Parley for development: embedded broker, stand-in MongoDB, the channels' side, load. No service and nothing shared imports it."""
+"""The world around Parley for development: broker, stand-in MongoDB, the channels' side, load. Nothing in services or shared imports it."""

@@ -6,6 +6,7 @@ It reads only what any integrator can read, so what it shows is what the platfor
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -94,57 +95,77 @@ class Board:
         return found
 
 
+def _opened(row: Row, data: ConversationOpened) -> str:
+    row.channel, row.account = data.channel, data.account
+    row.language, row.department = data.language or "", data.department or ""
+    row.conversation_id, row.owner = data.conversation_id, "bot"
+    return "conversation opened"
+
+
+def _updated(row: Row, data: ConversationUpdated) -> str:
+    row.language = data.changes["language"][1] or "" if "language" in data.changes else row.language
+    row.department = data.changes["department"][1] or "" if "department" in data.changes else row.department
+    return ""
+
+
+def _changed_owner(row: Row, data: OwnerChanged) -> str:
+    row.owner, row.epoch = data.to, data.epoch
+    return f"now with {data.to}"
+
+
+def _closed(row: Row, _data: ConversationClosed) -> str:
+    row.owner, row.due_at = "nobody", None
+    return "closed"
+
+
+def _appended(_row: Row, data: MessageAppended) -> str:
+    return f"customer wrote ({data.content.kind})" if data.direction == "in" else ""
+
+
+def _window_opened(row: Row, data: WindowOpened) -> str:
+    row.window_ends_at = data.ends_at if data.permission == "free_form" else row.window_ends_at
+    return ""
+
+
+def _clock_started(row: Row, data: ClockStarted) -> str:
+    row.due_at = data.due_at
+    return ""
+
+
+def _clock_met(row: Row, data: ClockMet) -> str:
+    row.due_at = None
+    return f"{data.clock.replace('_', ' ')} kept"
+
+
+CHANGES: dict[type[Any], Callable[[Row, Any], str]] = {
+    ConversationOpened: _opened,
+    ConversationUpdated: _updated,
+    OwnerChanged: _changed_owner,
+    ConversationClosed: _closed,
+    MessageAppended: _appended,
+    WindowOpened: _window_opened,
+    ClockStarted: _clock_started,
+    ClockMet: _clock_met,
+    AssignmentMade: lambda _row, data: f"given to {data.agent}",
+    QueuePositionChanged: lambda _row, data: f"waits, position {data.position}",
+    WindowClosing: lambda _row, data: f"window closes in {data.remaining_seconds} s",
+    WindowClosed: lambda _row, _data: "window closed",
+    ReplyRejected: lambda _row, data: f"reply rejected: {data.reason}",
+    ReplyApproved: lambda _row, data: f"{data.author.kind} answers",
+    SendRequested: lambda _row, data: f"sending as {data.permission}",
+    SendWithheld: lambda _row, data: f"withheld: {data.reason}",
+    **dict.fromkeys(
+        (ClockWarned, ClockBreached, SendAccepted, SendRefused, SendUnknown, MessageSent, MessageDelivered, MessageRead),
+        lambda _row, data: data.NAME.replace(".", " "),
+    ),
+}
+"""What each fact changes in its row, and the line that tells it (empty: nobody would look at it)."""
+
+
 def _apply(row: Row, data: Any) -> str:
-    """Bring a row up to date; return the line that tells what happened, empty for what nobody would look at."""
-    match data:
-        case ConversationOpened():
-            row.channel, row.account = data.channel, data.account
-            row.language, row.department = data.language or "", data.department or ""
-            row.conversation_id, row.owner = data.conversation_id, "bot"
-            return "conversation opened"
-        case ConversationUpdated(changes=changes):
-            row.language = changes["language"][1] or "" if "language" in changes else row.language
-            row.department = changes["department"][1] or "" if "department" in changes else row.department
-            return ""
-        case OwnerChanged():
-            row.owner, row.epoch = data.to, data.epoch
-            return f"now with {data.to}"
-        case ConversationClosed():
-            row.owner, row.due_at = "nobody", None
-            return "closed"
-        case MessageAppended(direction="in"):
-            return f"customer wrote ({data.content.kind})"
-        case AssignmentMade():
-            return f"given to {data.agent}"
-        case QueuePositionChanged():
-            return f"waits, position {data.position}"
-        case WindowOpened(permission="free_form"):
-            row.window_ends_at = data.ends_at
-            return ""
-        case WindowClosing():
-            return f"window closes in {data.remaining_seconds} s"
-        case WindowClosed():
-            return "window closed"
-        case ClockStarted():
-            row.due_at = data.due_at
-            return ""
-        case ClockMet():
-            row.due_at = None
-            return f"{data.clock.replace('_', ' ')} kept"
-        case ClockWarned() | ClockBreached():
-            return data.NAME
-        case ReplyRejected():
-            return f"reply rejected: {data.reason}"
-        case ReplyApproved():
-            return f"{data.author.kind} answers"
-        case SendRequested():
-            return f"sending as {data.permission}"
-        case SendWithheld():
-            return f"withheld: {data.reason}"
-        case SendAccepted() | SendRefused() | SendUnknown() | MessageSent() | MessageDelivered() | MessageRead():
-            return data.NAME.replace(".", " ")
-        case _:
-            return ""
+    """Bring a row up to date; return the line that tells what happened."""
+    change = CHANGES.get(type(data))
+    return "" if change is None else change(row, data)
 
 
 def remaining(moment: datetime | None, now: datetime) -> str:

@@ -79,7 +79,7 @@ async def nobody_on_shift(day: Day) -> str:
     return f"away message in Spanish from {department}; waits in the queue, {clock.clock.replace('_', ' ')} due {clock.due_at:%H:%M} UTC"
 
 
-async def _old_window(day: Day, name: str, phone: str, department: str, words: str, agent: str) -> tuple[str, str]:
+async def _old_window(day: Day, name: str, *, phone: str, department: str, words: str, agent: str) -> tuple[str, str]:
     """Let a customer's message be 23 h 59 min old, give it to `agent`, wait until the window has closed, and answer late."""
     thread = await day.customer(name, phone, department)
     day.held.add(thread)
@@ -100,7 +100,9 @@ async def _old_window(day: Day, name: str, phone: str, department: str, words: s
 
 async def window_closes(day: Day) -> str:
     """The window closes before the agent answers: the template goes out instead."""
-    thread, reply_id = await _old_window(day, "Porto", "+351912000006", "billing", "A fatura deste mês está errada", "agent.riga_2")
+    thread, reply_id = await _old_window(
+        day, "Porto", phone="+351912000006", department="billing", words="A fatura deste mês está errada", agent="agent.riga_2"
+    )
     send = await day.until_event(thread, SendRequested, where=lambda send: send.reply_id == reply_id)
     await day.until_event(thread, SendAccepted, where=lambda accepted: accepted.send_id == send.send_id)
     await day.until_event(thread, MessageDelivered)
@@ -111,7 +113,9 @@ async def window_closes(day: Day) -> str:
 
 async def window_closes_without_template(day: Day) -> str:
     """The same on the press number, which has no template: withheld, and the author is told why."""
-    thread, reply_id = await _old_window(day, "Riga", "+37121000007", "press", "Vai jūs varat komentēt jaunumus?", "agent.press_1")
+    thread, reply_id = await _old_window(
+        day, "Riga", phone="+37121000007", department="press", words="Vai jūs varat komentēt jaunumus?", agent="agent.press_1"
+    )
     withheld = await day.until_event(thread, SendWithheld, where=lambda one: one.reply_id == reply_id)
     return f"withheld ({withheld.reason}): {withheld.explanation}"
 

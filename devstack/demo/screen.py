@@ -70,7 +70,8 @@ class Screen:
             table.add_row(mark, line.title, str(line.left), str(line.right), line.detail)
         self.console.print(table)
         self.console.print(
-            f"webhook in → automatic answer accepted: p50 {took.p50_milliseconds:.0f} ms, p99 {took.p99_milliseconds:.0f} ms ({took.count} answers)",
+            f"webhook in → automatic answer accepted: p50 {took.p50_milliseconds:.0f} ms, p99 {took.p99_milliseconds:.0f} ms "
+            f"({took.count} answers)",
             highlight=False,
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.sla.app import SlaReducer, build_reducer
+from services.sla.app import build_reducer
+from services.sla.core.thread import SlaReducer
 from shared.channels.discover import discover
 from shared.contact_centre.models import ContactCentre
 from shared.running import run_service, serve_reducers
