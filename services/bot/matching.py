@@ -32,14 +32,19 @@ OPTION_DIGITS_MAX = 2
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Scripts without spaces between words: Thai, Lao, Khmer, kana, Han."""
-_NOT_WORDS = re.compile(r"[\W_]+")
 
 
 def plain(text: str) -> str:
     """Return `text` in small letters without accents and punctuation, words apart by one space."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    letters = "".join(character for character in decomposed if not unicodedata.combining(character))
-    return _NOT_WORDS.sub(" ", letters).strip()
+    # Compatibility forms may unfold to capitals and back: twice is enough to come to rest.
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    letters = (character if _is_of_a_word(character) else " " for character in folded if not unicodedata.combining(character))
+    return " ".join("".join(letters).split())
+
+
+def _is_of_a_word(character: str) -> bool:
+    """Return whether the character is a letter, a digit, or a vowel sign as many scripts write them."""
+    return unicodedata.category(character)[0] in "LMN"
 
 
 _plain_phrase = lru_cache(maxsize=PHRASES_CACHED_MAX)(plain)

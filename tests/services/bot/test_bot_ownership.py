@@ -71,6 +71,18 @@ def test_an_old_change_of_owner_changes_nothing() -> None:
     assert driver.writes("when open") == []
 
 
+def test_a_repeated_change_of_owner_does_not_begin_anew() -> None:
+    """The same epoch again leaves the flow, and a hand-off that is under way, as they are."""
+    driver = Driver(CENTRE).begins()
+    driver.writes("hello")
+    driver.taps("menu/listen")
+    driver.owned_by()
+    assert driver.known.step == "listen"
+    driver.writes("a person")
+    driver.owned_by()
+    assert driver.writes("when open") == []
+
+
 def test_a_message_is_answered_once() -> None:
     """A repeated or older position is settled."""
     driver = Driver(CENTRE).begins()

@@ -11,7 +11,7 @@ from services.bot.core.ports import Shift
 from services.bot.core.turn import OUTPUTS_PER_EVENT_MAX
 from services.bot.state import BotState
 from shared.events.commands import Close, Command, HandOff, Reply
-from shared.events.conversations import MessageAppended, OwnerChanged
+from shared.events.conversations import CommandRejected, MessageAppended, OwnerChanged, ReplyRejected
 from shared.events.envelope import EventData
 from shared.events.shapes import Choice, Content, Location, Media, Text, Unsupported
 from tests.services.bot.bot_driver import NOON, Driver
@@ -76,6 +76,8 @@ class Watched(Driver):
         self._hold(before, data, commands)
         repeated = self.bot.decide(self.state, self.event(data), self.now)
         assert repeated.outputs == ()
+        if not isinstance(data, ReplyRejected | CommandRejected):  # those are counted
+            assert repeated.state == self.state
         return commands
 
     def _hold(self, before: BotState | None, data: EventData, commands: list[Command]) -> None:

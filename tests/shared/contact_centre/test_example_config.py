@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from shared.contact_centre.loader import load_contact_centre
 from shared.contact_centre.models import ContactCentre
 from shared.contact_centre.staffing import Staffing
+from shared.errors import ConfigurationError
 
 CONFIG = Path(__file__).parents[3] / "config"
 ACCOUNTS = {
@@ -32,6 +34,18 @@ def centre() -> ContactCentre:
 def staffing(centre: ContactCentre) -> Staffing:
     """Return its shifts."""
     return Staffing(centre)
+
+
+def test_the_examples_of_the_readme_are_right(tmp_path: Path) -> None:
+    """Put into one file, what they say is found, and nothing is wrong but the names that stand in the other files."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (CONFIG / "README.md").read_text("utf-8"), flags=re.DOTALL)
+    names = "name: House\nlanguages: [en, es, lv]\nfallback_language: en\n"
+    for number, block in enumerate([names, *blocks]):
+        (tmp_path / f"{number}.yaml").write_text(block, "utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        load_contact_centre(tmp_path)
+    wrong = [mistake.message for mistake in caught.value.mistakes]
+    assert {message.partition("'")[0] for message in wrong} == {"unknown department ", "unknown calendar "}, wrong
 
 
 def test_each_department_has_its_number(centre: ContactCentre) -> None:
