@@ -153,6 +153,9 @@ def test_a_spoilt_item_loses_none_of_its_neighbours(others: list[Any], position:
         None,
         "",
         "-62135596800",
+        "0",
+        1_230_767_999,
+        4_102_444_800,
         "253402300800000",
         "3093527980799",
         99999999999999999999,
@@ -292,6 +295,15 @@ def test_what_cannot_be_understood_is_kept_for_people(changes: dict[str, Any], r
     assert isinstance(item, ItemRejected)
     assert (item.reason, item.account) == (reason, ACCOUNT)
     assert json.loads(item.raw)["entry"][0]["changes"][0]["value"]["messages"]
+
+
+@pytest.mark.parametrize(
+    ("context", "reply_to"),
+    [({"id": "wamid.Q"}, "wamid.Q"), ({"id": "M0"}, None), ({"forwarded": True}, None), ({"id": ""}, None), (None, None)],
+)
+def test_only_a_context_with_the_id_of_a_message_makes_a_reply(context: Any, reply_to: str | None) -> None:
+    """Forwarding has a context without an id, and edits one with an id that names nothing."""
+    assert only(webhook(message(context=context))).data.reply_to == reply_to
 
 
 def test_a_request_for_a_welcome_is_known_and_ignored() -> None:

@@ -35,8 +35,8 @@ class UnreadableItemError(Exception):
 def decode(body: bytes) -> Any:
     """Return the JSON in `body`. Raises UnreadableItemError.
 
-    What the fast reader refuses (half of a surrogate pair, where a text was cut inside an emoji; a number that is none) is read again with patience:
-    one spoilt text must not lose the other messages of the POST.
+    What the fast reader refuses (half of a surrogate pair, where a text was cut inside an emoji; a number that is none) is read
+    again with patience: one spoilt value must not lose the other messages of the POST.
     """
     try:
         return orjson.loads(body)
