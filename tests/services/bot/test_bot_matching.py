@@ -113,13 +113,14 @@ def test_a_wish_for_a_person_is_heard(language: str, text: str) -> None:
         ("pt", "Qual é o prazo de entrega?"),
         ("en", "hello there"),
         ("en", "agentic ai"),
+        ("en", "two agents"),
         ("zh", "营业时间是几点"),
         ("lv", "Labdien"),
         ("en", ""),
     ],
 )
 def test_anything_else_is_no_wish_for_a_person(language: str, text: str) -> None:
-    """Neither a question nor part of a longer word."""
+    """Neither a question nor part of a longer word; a short word must be written exactly."""
     assert not MATCHER.wants_person(RECEPTION, language, text)
 
 
