@@ -17,6 +17,8 @@ from shared.contact_centre.models import ContactCentre, FaqEntry, Flow
 
 PHRASES_CACHED_MAX = 16_384
 """How many of the configuration's phrases are remembered in their plain form."""
+MESSAGES_CACHED_MAX = 4
+"""How many messages are: the rules ask several times about the same one."""
 WORDS_MAX = 100
 """How many words of a message are searched for a phrase."""
 FUZZY_CHARACTERS_MIN = 6
@@ -48,6 +50,7 @@ def _is_of_a_word(character: str) -> bool:
 
 
 _plain_phrase = lru_cache(maxsize=PHRASES_CACHED_MAX)(plain)
+_plain_message = lru_cache(maxsize=MESSAGES_CACHED_MAX)(plain)
 
 
 class Matcher:
@@ -59,12 +62,12 @@ class Matcher:
 
     def wants_person(self, flow: Flow, language: str, text: str) -> bool:
         """Return whether `text` asks for a human being, in its language or in the fallback."""
-        said = " ".join(plain(text).split()[:WORDS_MAX])
+        said = " ".join(_plain_message(text).split()[:WORDS_MAX])
         return any(_contains(said, phrase) for phrase in self._phrases(flow.person_words, language))
 
     def says_goodbye(self, flow: Flow, language: str, text: str) -> bool:
         """Return whether `text` says goodbye and nothing else."""
-        said = plain(text)
+        said = _plain_message(text)
         rest = f" {said} "
         for phrase in sorted(self._phrases(flow.goodbye_words, language), key=len, reverse=True):
             if _is_fuzzy(phrase) and fuzz.ratio(said, phrase) >= PHRASE_SCORE_MIN:
@@ -74,7 +77,7 @@ class Matcher:
 
     def faq(self, flow: Flow, language: str, text: str) -> FaqEntry | None:
         """Return the entry whose question `text` is, if the best reaches the flow's score; of equals, the one listed first."""
-        said = plain(text)
+        said = _plain_message(text)
         if not said or len(said) > QUESTION_CHARACTERS_MAX:
             return None
         best: FaqEntry | None = None
@@ -89,7 +92,7 @@ class Matcher:
 
     def option(self, titles: Mapping[str, str], text: str) -> str | None:
         """Return the option whose number, counted from 1, or title `text` is; None where none is."""
-        said = plain(text)
+        said = _plain_message(text)
         names = list(titles)
         if not said:  # nothing is not like a title of signs, which is nothing when made plain
             return None

@@ -39,7 +39,7 @@ def test_a_portuguese_question_is_answered_in_portuguese() -> None:
 @pytest.mark.parametrize(
     ("language", "department", "text", "connecting"),
     [
-        ("zh", "sales", "你好，我想找人工客服", "正在为您转接会说中文的客服人员。"),  # noqa: RUF001  # as Chinese is written
+        ("zh", "sales", "你好，我想找人工客服", "正在为您转接会说中文的客服人员。"),
         ("lv", "support", "Labdien, gribu runāt ar cilvēku", "Savienoju Jūs ar darbinieku, kurš atbildēs latviski."),
         ("is", "billing", "Góðan dag, ég vil tala við manneskju", "Ég gef þér samband við starfsmann sem svarar á íslensku."),
     ],

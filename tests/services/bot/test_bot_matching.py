@@ -24,8 +24,8 @@ TITLES = {"order": "My order", "question": "A question", "person": "A person"}
         ("pt", "Bom dia! Vocês abrem no sábado?", "opening_hours"),
         ("pt-BR", "aceitam pix?", "payment_methods"),
         ("pt", "quanto custa o frete", "delivery_cost"),
-        ("zh", "请问多久能送到？", "delivery_time"),  # noqa: RUF001  # as Chinese is written
-        ("zh", "怎么退货？", "returns"),  # noqa: RUF001  # as Chinese is written
+        ("zh", "请问多久能送到？", "delivery_time"),
+        ("zh", "怎么退货？", "returns"),
         ("zh", "可以刷卡吗", "payment_methods"),
         ("lv", "Kāds ir jūsu darba laiks?", "opening_hours"),
         ("lv", "kad pienaks mans pasutijums", "delivery_time"),
@@ -128,14 +128,14 @@ def test_anything_else_is_no_wish_for_a_person(language: str, text: str) -> None
     ("language", "text", "expected"),
     [
         ("pt", "Obrigado, tchau!", True),
-        ("zh", "谢谢，再见", True),  # noqa: RUF001  # as Chinese is written
+        ("zh", "谢谢，再见", True),
         ("lv", "Paldies!", True),
         ("lv", "uz redzesanas", True),
         ("is", "takk fyrir, bless", True),
         ("en", "thanks, bye", True),
         ("es", "Muchas gracias", True),
         ("en", "thanks, but where is my order", False),
-        ("zh", "谢谢，可以退货吗", False),  # noqa: RUF001  # as Chinese is written
+        ("zh", "谢谢，可以退货吗", False),
         ("en", "", False),
         ("en", "🙂", False),
     ],
@@ -149,7 +149,7 @@ def test_goodbye_is_goodbye_only_by_itself(language: str, text: str, expected: o
     ("text", "expected"),
     [
         ("1", "order"),
-        ("３.", "person"),  # noqa: RUF001  # as Chinese is written
+        ("３.", "person"),
         ("0", None),
         ("4", None),
         ("123", None),
