@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import shutil
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ NOT_OURS = 1
 """Messages of the scenes that go to a number that is not configured."""
 FORGED = 1
 """Messages of the scenes whose webhook has a bad signature."""
-KILL_AFTER_SECONDS = 4.0
+KILL_AFTER_SECONDS = 2.0
 EXIT_NOT_RECONCILED = 1
 
 
@@ -40,9 +40,9 @@ EXIT_NOT_RECONCILED = 1
 class Options:
     """What the command line says."""
 
-    kill: str | None
+    kill: tuple[str, ...]
     customers: int
-    keep: bool
+    directory: Path
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -50,13 +50,25 @@ def parse(arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m devstack.demo",
         description="Plays a day in a contact centre on a real broker and reconciles it.",
-        epilog="example: python -m devstack.demo --kill router",
+        epilog="example: python -m devstack.demo --kill router --kill outbound",
     )
-    parser.add_argument("--kill", choices=SERVICES, help="kill this service (SIGKILL) in the middle: no count may change")
+    parser.add_argument(
+        "--kill",
+        action="append",
+        choices=(*SERVICES, "all"),
+        default=[],
+        help="kill this service (SIGKILL) in the middle: no count may change",
+    )
     parser.add_argument("--customers", type=int, default=60, help="customers of the crowd beside the scenes (default: %(default)s)")
-    parser.add_argument("--keep", action="store_true", help=f"keep the data of the last run in {DIRECTORY}")
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=DIRECTORY,
+        help="where the broker, the stores and the logs are kept (default: %(default)s, emptied first)",
+    )
     parsed = parser.parse_args(arguments)
-    return Options(parsed.kill, parsed.customers, parsed.keep)
+    kill = SERVICES if "all" in parsed.kill else tuple(dict.fromkeys(parsed.kill))
+    return Options(kill, parsed.customers, parsed.directory)
 
 
 def main() -> int:
@@ -77,11 +89,11 @@ def main() -> int:
 
 async def play(options: Options, screen: Screen) -> int:
     """Start everything, play the scenes, wait until all is quiet, reconcile."""
-    if not options.keep:
+    if options.directory == DIRECTORY:
         shutil.rmtree(DIRECTORY, ignore_errors=True)
     restarts: list[str] = []
     stack_options = StackOptions(
-        directory=DIRECTORY,
+        directory=options.directory,
         on_step=screen.step,
         on_restart=lambda name, code: restarts.append(f"{name} ended with {code} and was started again"),
     )
@@ -127,8 +139,7 @@ async def _play_scenes(day: Day, options: Options, screen: Screen) -> None:
             scene = Scene(plan.title)
             day.scenes.append(scene)
             group.create_task(_play(day, plan, scene, screen))
-        if options.kill is not None:
-            group.create_task(_kill(day, options.kill, screen))
+        group.create_task(_kill(day, options.kill, screen))
     if desk.failures:
         raise desk.failures[0]
 
@@ -152,11 +163,14 @@ async def _play(day: Day, plan: Plan, scene: Scene, screen: Screen) -> None:
     screen.scene_ended(scene)
 
 
-async def _kill(day: Day, name: str, screen: Screen) -> None:
-    await asyncio.sleep(KILL_AFTER_SECONDS)
-    pid = day.stack.children[name].kill()
-    screen.note(f"killed {name} (process {pid}) with SIGKILL")
-    await day.stack.wait_until_ready([name])
+async def _kill(day: Day, names: Sequence[str], screen: Screen) -> None:
+    """Kill the services one after the other, each while the day goes on; the next when the last is back."""
+    for name in names:
+        await asyncio.sleep(KILL_AFTER_SECONDS)
+        pid = day.stack.children[name].kill()
+        screen.note(f"killed {name} (process {pid}) with SIGKILL")
+        await asyncio.sleep(KILL_AFTER_SECONDS)
+        await day.stack.wait_until_ready([name])
 
 
 async def _settle(day: Day) -> None:
