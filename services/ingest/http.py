@@ -157,4 +157,4 @@ def _answer(status: int, text: str, headers: dict[str, str] | None = None) -> Re
 
 
 _OK = _answer(200, "ok")
-_NO_SUCH_CHANNEL = _answer(404, "no such channel")
+_NO_SUCH_CHANNEL = _answer(404, "no such channel", {"connection": "close"})

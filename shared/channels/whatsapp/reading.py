@@ -105,10 +105,11 @@ def optional_text(parent: Json, name: str) -> str | None:
 
 def text_in(parent: Json, name: str) -> str:
     """Return the text `name`, which must be there and not be empty."""
-    value = optional_text(parent, name)
-    if not value:
+    value = parent.get(name)
+    text = value if isinstance(value, str) else optional_text(parent, name)
+    if not text:
         raise UnreadableItemError(f"{name} is missing")
-    return value
+    return text
 
 
 def caption_in(parent: Json, name: str) -> str | None:
