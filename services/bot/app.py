@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from services.bot.core.ports import Shift
 from services.bot.core.reducer import BotReducer
-from services.bot.core.turn import Rules
+from services.bot.core.rules import Rules
 from services.bot.matching import Matcher
 from shared.contact_centre.models import ContactCentre
 from shared.contact_centre.staffing import Staffing

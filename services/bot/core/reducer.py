@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from services.bot.core.turn import Rules, Turn, bounded_attributes, words_of
+from services.bot.core.reading import words_of
+from services.bot.core.rules import Rules
+from services.bot.core.turn import Turn, bounded_attributes
 from services.bot.state import BotState, Message
 from shared.engine.reducer import Decision, Output
 from shared.events.commands import Command, HandOff

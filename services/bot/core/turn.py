@@ -7,24 +7,22 @@ option, a question of the FAQ), walks the flow until it has to wait, and says ev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from services.bot.core.ports import Staff, Understanding
+from services.bot.core.reading import needs_eyes, words_of
+from services.bot.core.rules import Rules
 from services.bot.core.wording import away_text, choice_id, contents, option_titles, speak
 from services.bot.state import BotState, Message
-from shared.contact_centre.models import ContactCentre, Flow, FlowStep
+from shared.contact_centre.models import Flow, FlowStep
 from shared.events.commands import Close, Command, HandOff, Reply, SetAttribute, Tag
-from shared.events.shapes import Author, AuthorKind, Choice, Contacts, Content, Form, Location, Media, Order, text_of
+from shared.events.shapes import Choice, Content, Media
 from shared.ids import digest
 
 STEPS_PER_TURN_MAX = 20
 """Most steps of a flow after one message; a flow that spins ends with people."""
 OUTPUTS_PER_EVENT_MAX = 2 * STEPS_PER_TURN_MAX + 6
 """Most commands after one event: a mark and a text per step, the greeting, the disclosure, a miss, the hand-off."""
-WORDS_CHARACTERS_MAX = 1000
-"""How much of a message is read."""
 ATTRIBUTE_CHARACTERS_MAX = 500
 """How much of an answer is kept."""
 ATTRIBUTES_MAX = 64
@@ -33,47 +31,6 @@ SUMMARY_CHARACTERS_MAX = 1000
 """Longest summary at a hand-off."""
 REPLY_ID_CHARACTERS_MAX = 256
 """Longest id that a reply may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Everything the bot is told when it is built."""
-
-    centre: ContactCentre
-    understanding: Understanding
-    staff: Staff
-
-    @property
-    def author(self) -> Author:
-        """Return who the bot writes as."""
-        return Author(kind=AuthorKind.BOT, id="bot", name=self.centre.name)
-
-    def flow_of(self, state: BotState) -> Flow | None:
-        """Return the flow of the conversation's account, or None where it has none."""
-        account = self.centre.accounts.get(f"{state.channel}:{state.account}")
-        return None if account is None or account.flow is None else self.centre.flows.get(account.flow)
-
-    def language_of(self, state: BotState) -> str:
-        """Return the language to speak: the conversation's, or its account's, or the fallback."""
-        account = self.centre.accounts.get(f"{state.channel}:{state.account}")
-        return state.language or (account and account.language) or self.centre.fallback_language
-
-
-def words_of(content: Content) -> str | None:
-    """Return the words to read in a message, or None where there are none."""
-    words = (text_of(content) or "").strip()
-    return words[:WORDS_CHARACTERS_MAX] or None
-
-
-def needs_eyes(content: Content) -> bool:
-    """Return whether only a person can make something of the message: pictures, voices, places, cards, forms, orders."""
-    match content:
-        case Media(media_kind="sticker"):
-            return False
-        case Media() | Location() | Contacts() | Form() | Order():
-            return True
-        case _:
-            return False
 
 
 class Turn:

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.bot.core.ports import Shift
 from services.bot.core.reducer import BotReducer
-from services.bot.core.turn import Rules
+from services.bot.core.rules import Rules
 from services.bot.state import BotState
 from shared.contact_centre.models import ContactCentre, FaqEntry, Flow
 from shared.events.commands import Close, Command, HandOff, Reply
