@@ -483,7 +483,7 @@ def test_a_thread_that_is_older_than_our_knowledge_is_taken_up() -> None:
 
 def test_a_repeated_message_begins_no_second_wait() -> None:
     """Its place in the thread tells that it was counted."""
-    world = waiting()
+    world = waiting({**ONE_HOUR, **AGENT_NEXT})
     world.answers()
     assert of_clocks(world.customer_writes(position=1)) == []
 

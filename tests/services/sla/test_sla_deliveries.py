@@ -10,7 +10,7 @@ from services.sla.state import PENDING_CONTENT_BYTES_MAX, PENDING_MAX, REPLIES_R
 from shared.events.deliveries import MessageDelivered, MessageRead, SendUnknown
 from shared.events.sends import Permission, SendRequested, SendWithheld
 from shared.events.shapes import AuthorKind, FailureClass, Reaction, Template, Text
-from shared.events.sla import ClockBreached, ClockMet, ClockResumed, WindowClosed, WindowOpened
+from shared.events.sla import ClockBreached, ClockMet, ClockResumed, ClockStarted, WindowClosed, WindowOpened
 from tests.services.sla.sla_world import DAY, HOUR, MINUTE, NOON, POLICIES, SECOND, World, contact_centre, names, of_kind, only
 
 NEEDED = FailureClass.TEMPLATE_NEEDED
@@ -113,6 +113,17 @@ def test_an_answer_that_the_channel_gave_back_keeps_no_promise() -> None:
     assert (resumed.due_at, resumed.elapsed_seconds) == (NOON + HOUR, 120)
     assert [fact.elapsed_seconds for fact in of_kind(ClockBreached, world.pass_time(HOUR))] == [3600]
     assert names(world.answers("r2")[-1:]) == ["clock.met"]
+
+
+def test_a_first_response_given_back_has_not_been_given() -> None:
+    """Closed and reopened, the customer still waits for the first one."""
+    world = answering()
+    send = world.requested()
+    world.accepted(send)
+    world.failed(send, FailureClass.OTHER_CHANNEL)
+    world.closes()
+    world.reopens()
+    assert [fact.clock for fact in of_kind(ClockStarted, world.customer_writes())] == ["first_response"]
 
 
 def test_a_promise_broken_before_the_answer_is_not_broken_again_when_it_comes_back() -> None:
@@ -257,10 +268,13 @@ def test_what_was_sent_on_is_forgotten() -> None:
 
 
 def test_an_acceptance_told_twice_counts_once() -> None:
-    """The second finds the send accepted."""
-    world = answering()
+    """The second finds the send accepted, and does not answer what the customer has written since."""
+    world = World(build_reducer(contact_centre(promises=[{**ONE_HOUR, "next_response": {"target_minutes": 60}}]), POLICIES))
+    world.opens()
+    world.customer_writes()
     send = world.requested()
-    world.accepted(send)
+    assert names(world.accepted(send)) == ["clock.met"]
+    world.customer_writes()
     assert world.accepted(send) == []
 
 

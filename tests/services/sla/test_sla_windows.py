@@ -134,7 +134,9 @@ def test_a_reaction_opens_only_what_the_policy_says() -> None:
     assert plain.tell(given) == []
     assert counting.tell(given.model_copy(update={"emoji": None})) == []
     assert counting.tell(MessageChanged(conversation_id="c1", message_id="m1", change="deleted", sent_at=NOON)) == []
-    assert only(WindowOpened, counting.tell(given)).opened_by == "reaction"
+    ahead = given.model_copy(update={"sent_at": NOON + HOUR})
+    opened = only(WindowOpened, counting.tell(ahead))
+    assert (opened.opened_by, opened.ends_at) == ("reaction", NOON + DAY)
 
 
 def test_windows_outlive_the_conversation() -> None:
