@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -33,6 +34,8 @@ from shared.store.open import open_store
 from shared.store.port import Store
 from shared.tracing import configure_tracing
 
+GARBAGE_THRESHOLD = 50_000
+"""New objects between two looks for cycles. Documents are many and have none: the default looks through all of them for nothing."""
 EXIT_MISCONFIGURED = 78
 """The exit code of a service that cannot start as it is configured (EX_CONFIG): starting it again would not help."""
 
@@ -118,6 +121,8 @@ async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Su
 
 def run_service(name: str, serve: Callable[[], Awaitable[None]]) -> None:
     """Run a service's coroutine to its end; a misconfiguration is one line and EXIT_MISCONFIGURED, not a traceback."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
     try:
         asyncio.run(_as_coroutine(serve))
     except ParleyError as error:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from shared.events.envelope import Timestamp
+from shared.events.envelope import Frozen, Timestamp
 from shared.events.shapes import Content
 
 
-class Message(BaseModel):
+class Message(Frozen):
     """A customer's message as the bot sees it. `position` is its place in the thread."""
-
-    model_config = ConfigDict(frozen=True)
 
     position: int
     content: Content
@@ -21,15 +19,13 @@ class Message(BaseModel):
     late: bool = False
 
 
-class BotState(BaseModel):
+class BotState(Frozen):
     """The state of one thread: the open conversation if there is one, and what must outlive it.
 
     `owner` and `epoch` are as the last owner_changed said; None until there was one. `step` is where the flow waits; None:
     the bot listens. `leaving` is what it asked of the router and has not seen done: it is silent meanwhile. `pending` came
     before the owner was known. Messages at or below `settled_position` are never looked at again.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     conversation_id: str | None = None
     channel: str | None = None

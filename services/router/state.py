@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from shared.events.envelope import Timestamp
+from shared.events.envelope import Frozen, Timestamp
 from shared.events.shapes import Customer, Origin
 from shared.events.work import AgentStatus
 
@@ -30,10 +30,8 @@ def agent_of(owner: str) -> str | None:
     return owner[len(AGENT_PREFIX) :] if owner.startswith(AGENT_PREFIX) else None
 
 
-class Remembered(BaseModel):
-    """A part of a state: frozen; a field that an older or newer version wrote and this one does not know is ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+class Remembered(Frozen):
+    """A part of a state: a field that an older or newer version wrote and this one does not know is ignored."""
 
 
 class ConversationState(Remembered):
@@ -75,16 +73,16 @@ class ConversationState(Remembered):
     last_agent: str | None = None
     last_agent_at: Timestamp | None = None
     tags: tuple[str, ...] = ()
-    attributes: dict[str, str] = {}
+    attributes: dict[str, str] = Field(default_factory=dict)
     origin: Origin | None = None
     newest_received_at: Timestamp | None = None
     message_ids: tuple[str, ...] = ()
     reply_ids: tuple[str, ...] = ()
-    deliveries: dict[str, str] = {}
+    deliveries: dict[str, str] = Field(default_factory=dict)
     opted_out: tuple[str, ...] = ()
     left: bool = False
-    clocks: dict[str, Timestamp] = {}
-    windows: dict[str, Timestamp] = {}
+    clocks: dict[str, Timestamp] = Field(default_factory=dict)
+    windows: dict[str, Timestamp] = Field(default_factory=dict)
     snoozed: bool = False
     snoozed_until: Timestamp | None = None
     offer_again_at: Timestamp | None = None
@@ -179,7 +177,7 @@ class Presence(Remembered):
 
     signed_in: bool = False
     status: AgentStatus = AgentStatus.OFFLINE
-    capacity: dict[str, int] = {}
+    capacity: dict[str, int] = Field(default_factory=dict)
     wrap_ups: tuple[WrapUp, ...] = ()
     idle_since: Timestamp
 
@@ -191,8 +189,8 @@ class DispatchState(Remembered):
     due_at         when dispatch wants to be asked again
     """
 
-    agents: dict[str, Presence] = {}
+    agents: dict[str, Presence] = Field(default_factory=dict)
     waiting: tuple[Work, ...] = ()
-    assigned: dict[str, Assigned] = {}
+    assigned: dict[str, Assigned] = Field(default_factory=dict)
     place_seconds: tuple[float, ...] = ()
     due_at: Timestamp | None = None

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import orjson
@@ -18,6 +18,8 @@ from shared.errors import InvalidEventError
 
 TYPE_PREFIX = "parley."
 TIMES_CACHED_MAX = 4_096
+SEQ_MAX = 2**63 - 1
+"""The largest seq: documents keep it as an integer of 64 bits."""
 
 
 def to_milliseconds(value: datetime) -> datetime:
@@ -26,7 +28,11 @@ def to_milliseconds(value: datetime) -> datetime:
         message = "a time needs a zone, for example 2026-11-22T12:00:00.000Z"
         raise ValueError(message)
     if value.tzinfo is not UTC:
-        value = value.astimezone(UTC)
+        try:
+            value = value.astimezone(UTC)
+        except OverflowError:
+            message = "a time outside the years 1 to 9999 in UTC"
+            raise ValueError(message) from None
     surplus = value.microsecond % 1000
     return value.replace(microsecond=value.microsecond - surplus) if surplus else value
 
@@ -47,16 +53,17 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
     def but(self, **changes: Any) -> Self:
-        """Return this value with some fields changed, by their Python names.
-
-        Like `model_copy(update=…)` at a tenth of its cost; as there, the changes are not validated.
-        """
+        """Return this value with some fields changed, by their Python names; the changes are not validated."""
         copy = object.__new__(type(self))
         object.__setattr__(copy, "__dict__", {**self.__dict__, **changes})
         object.__setattr__(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
         object.__setattr__(copy, "__pydantic_extra__", None)
         object.__setattr__(copy, "__pydantic_private__", None)
         return copy
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, as pydantic's own does, at a third of its cost: values have no private and no extra fields."""
+        return super().model_copy(update=update, deep=True) if deep else self.but(**(update or {}))
 
 
 class EventData(Frozen):
@@ -92,8 +99,8 @@ class Event(Frozen, Generic[D_co]):
     subject: str = Field(min_length=1, max_length=512)
     time: Timestamp
     datacontenttype: Literal["application/json"] = "application/json"
-    seq: int | None = Field(default=None, ge=1)
-    previousseq: int | None = Field(default=None, ge=0)
+    seq: int | None = Field(default=None, ge=1, le=SEQ_MAX)
+    previousseq: int | None = Field(default=None, ge=0, le=SEQ_MAX)
     emitter: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
@@ -195,6 +202,20 @@ class EventCodec:
             union = Annotated[union, Field(discriminator="type")]
         self._adapter: TypeAdapter[Event[Any]] = TypeAdapter(union)
 
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Return the names that an error may repeat: fields and tags. A key of a mapping is content, though it stands in the path."""
+        names: set[str] = set()
+        waiting: list[Any] = [self._adapter.json_schema()]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                names.update(node.get("properties", ()), node.get("discriminator", {}).get("mapping", ()))
+                waiting.extend(node.values())
+            elif isinstance(node, list):
+                waiting.extend(node)
+        return frozenset(names)
+
     def decode(self, value: bytes) -> Event[Any]:
         """Return the event in `value`.
 
@@ -208,5 +229,5 @@ class EventCodec:
             first = problems[0]
             if first["type"] in {"union_tag_invalid", "literal_error"} and (not first["loc"] or first["loc"][-1] == "type"):
                 raise UnknownTypeError("an event type that this topic does not know") from None
-            where = ".".join(str(part) for part in first["loc"]) or "document"
+            where = ".".join(str(part) if isinstance(part, int) or part in self._names else "*" for part in first["loc"]) or "document"
             raise InvalidEventError(f"{where}: {first['type']} ({len(problems)} problems)") from None
