@@ -11,8 +11,12 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from datetime import date, timedelta
+from enum import Enum
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any
+from uuid import UUID
 
 import orjson
 import structlog
@@ -27,39 +31,85 @@ SENSITIVE_FIELDS = frozenset(
     }
 )  # fmt: skip
 """Fields that are never written, whatever they hold."""
+REDACTED = "[redacted]"
 NUMERIC_FIELDS = frozenset({"account", "offset", "offsets", "port", "pid", "timestamp", "cluster", "instance"})
 """Fields whose long digits are no phone numbers."""
+SENSITIVE_WORDS = ("token", "secret", "password", "signature", "authorization", "api_key", "cookie")
+"""A field whose name holds one of these is never written either (headers, vendors' names)."""
+PHONE_DIGITS_MIN = 8
+"""A whole number with at least so many digits may be somebody's telephone."""
 FRAMES_MAX = 12
 
-_PHONE = re.compile(r"(?<![0-9a-f])\+?\d[\d ()./-]{5,17}\d(?![0-9a-f])")
+_PHONE = re.compile(r"\+?\d[\d\s()./\u2010-\u2015-]{5,26}\d(?!\d)")
+_DIGEST = re.compile(
+    r"(?<![0-9A-Za-z])(?=[0-9-]*[a-f])"
+    r"(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?![0-9A-Za-z])"
+)
+"""What stands for an event, a trace or a commit: hexadecimal of a usual length."""
+_PLAIN = (date, timedelta, PurePath, UUID)
+"""Other values whose text holds nobody's words."""
 
 
 def mask_phones(value: str) -> str:
-    """Return `value` with everything that could be a phone number replaced by its last two digits."""
+    """Return `value` with everything that could be a phone number replaced by its last two digits; digests are left alone."""
+    parts: list[str] = []
+    end = 0
+    for digest in _DIGEST.finditer(value):
+        parts += (_masked(value[end : digest.start()]), digest.group())
+        end = digest.end()
+    return "".join((*parts, _masked(value[end:])))
+
+
+def _masked(value: str) -> str:
     return _PHONE.sub(lambda match: f"***{match.group()[-2:]}", value)
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Drop sensitive fields and mask phone numbers: a structlog processor."""
     for name in list(event):
-        if name in SENSITIVE_FIELDS:
-            event[name] = "[redacted]"
+        if _is_sensitive(name):
+            event[name] = REDACTED
         elif name not in NUMERIC_FIELDS:
             event[name] = _redacted(event[name])
     return event
 
 
+def _is_sensitive(name: Any) -> bool:
+    """Return whether a field of this name is never written; names of headers come in every spelling."""
+    folded = str(name).lower().replace("-", "_")
+    return folded in SENSITIVE_FIELDS or any(word in folded for word in SENSITIVE_WORDS)
+
+
 def _redacted(value: Any) -> Any:
-    """Return `value` fit for a log, in depth."""
+    """Return `value` fit for a log, in depth. Of what is not plain data only the type is told: its text may be a customer's."""
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, str):
         return mask_phones(value)
     if isinstance(value, Mapping):
-        return {key: "[redacted]" if key in SENSITIVE_FIELDS else _redacted(entry) for key, entry in value.items()}
+        return {mask_phones(str(key)): REDACTED if _is_sensitive(key) else _redacted(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted(entry) for entry in value]
+    if isinstance(value, int) and abs(value) >= 10 ** (PHONE_DIGITS_MIN - 1):
+        return mask_phones(str(value))
     if value is None or isinstance(value, int | float):
         return value
-    return mask_phones(str(value))
+    return mask_phones(str(value)) if isinstance(value, _PLAIN) else type(value).__name__
+
+
+def without_foreign_words(record: logging.LogRecord) -> bool:
+    """Keep of a library's record what the library says: its first line, and of an exception in it the type.
+
+    asyncio, for one, writes the exception that nobody awaited below its first line, with the words in it.
+    """
+    if isinstance(record.args, tuple):
+        record.args = tuple(type(one).__name__ if isinstance(one, BaseException) else one for one in record.args)
+    try:
+        text = record.getMessage()
+    except (TypeError, ValueError, KeyError):  # the library's arguments do not fit its template: the template says enough
+        text = str(record.msg)
+    record.msg, record.args = text.partition("\n")[0], ()
+    return True
 
 
 def describe_exception(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -111,6 +161,7 @@ def configure_logs(*, level: str, style: str, service: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(without_foreign_words)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=chain, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
