@@ -14,6 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from shared.clock import Clock
+from shared.errors import ConfigurationError
 from shared.metrics import Metrics
 
 LOOP_SILENT_SECONDS_MAX = 120.0
@@ -83,7 +84,12 @@ class HealthServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the base class names it; probes are not logged
                 del format, args
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise ConfigurationError(
+                f"the probes cannot be served on {host}:{port} ({error.strerror}): set PARLEY_HEALTH_PORT to a free port, or to 0"
+            ) from None
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 

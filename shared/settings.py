@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.errors import ConfigurationError
 from shared.topics import PARTITIONS_EMBEDDED
 
 
-class ServiceSettings(BaseSettings):
+class EnvironmentSettings(BaseSettings):
+    """Settings from the environment; a wrong one is told by the name of its variable, without its value (it may be a secret)."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False, include_context=False)
+            prefix = self.model_config.get("env_prefix", "")
+            wrong = "; ".join(f"{_variable(prefix, one['loc'], type(self))}: {one['msg']}" for one in found)
+            raise ConfigurationError(f"a setting cannot be used: {wrong}") from None
+
+
+def _variable(prefix: str, where: tuple[int | str, ...], settings: type[BaseSettings]) -> str:
+    """Return the environment variable that an error is about; a field with a name of its own is told by that."""
+    name = str(where[0]) if where else ""
+    return (prefix + name).upper() if name in settings.model_fields and settings.model_fields[name].validation_alias is None else name
+
+
+class ServiceSettings(EnvironmentSettings):
     """Settings that all services share."""
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_", frozen=True, extra="ignore", populate_by_name=True)
