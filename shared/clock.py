@@ -6,6 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
 
 class Clock(Protocol):
     """Tells the time."""
@@ -60,9 +63,9 @@ class ManualClock:
 
 def to_epoch_milliseconds(moment: datetime) -> int:
     """Return milliseconds since 1970-01-01 UTC, rounded down: how indexes hold times."""
-    return int(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_epoch_milliseconds(milliseconds: int) -> datetime:
     """Return the moment that to_epoch_milliseconds stands for."""
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+    return _EPOCH + milliseconds * _MILLISECOND
