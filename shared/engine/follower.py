@@ -44,14 +44,14 @@ class Follower:
 
     async def __aenter__(self) -> Self:
         """Connect and take its place. Raises BrokerUnavailableError."""
-        _, counts = await describe(self._bootstrap_servers, self._topics)
+        found = await describe(self._bootstrap_servers, self._topics)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await consumer.start()
-                partitions = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+                partitions = [TopicPartition(name, number) for name, one in found.topics.items() for number in range(one.partitions)]
                 consumer.assign(partitions)
                 if partitions:
                     await (consumer.seek_to_beginning if self._from_beginning else consumer.seek_to_end)(*partitions)

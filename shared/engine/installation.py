@@ -1,21 +1,22 @@
 """Whether the topics are still the ones that the stored offsets speak of.
 
 A document remembers offsets of its inputs. On another cluster, or with another number of partitions, the same numbers mean other
-records, and what is new would be taken for a replay. So the cluster's id and the partition count are stored once; a service that
-finds others refuses to start.
+records, and what is new would be taken for a replay; a topic that was deleted and made again begins at 0. So the cluster's id, the
+topics' ids and the partition count are stored once; a service that finds others refuses to start.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import orjson
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from shared.engine.topic_identity import ClusterIdentity, identify
 from shared.errors import BrokerUnavailableError, ParleyError
 from shared.store.port import CollectionSpec, Store, StoredDocument
 from shared.topics import Topic
@@ -34,14 +35,15 @@ class InstallationChangedError(ParleyError):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Which log the offsets belong to."""
+    """Which log the offsets belong to: the cluster, the partition count of every topic, and each topic's id by its name."""
 
     cluster: str
     partitions: int
+    topics: dict[str, str] = field(default_factory=dict)
 
 
-async def describe(bootstrap_servers: str, topics: Iterable[str]) -> tuple[str, dict[str, int]]:
-    """Return the cluster's id and the partition count of each of `topics` that exists.
+async def describe(bootstrap_servers: str, topics: Iterable[str]) -> ClusterIdentity:
+    """Return the cluster's id, and the id and partition count of each of `topics` that exists.
 
     Raises BrokerUnavailableError when Kafka does not answer within DESCRIBE_TIMEOUT_SECONDS.
     """
@@ -49,14 +51,11 @@ async def describe(bootstrap_servers: str, topics: Iterable[str]) -> tuple[str, 
     try:
         async with asyncio.timeout(DESCRIBE_TIMEOUT_SECONDS):
             await admin.start()
-            cluster = await admin.describe_cluster()
-            described = await admin.describe_topics(list(topics))
+            return await identify(admin, topics)
     except (KafkaError, TimeoutError, OSError) as error:
         raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} does not answer ({type(error).__name__})") from None
     finally:
         await admin.close()
-    counts = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
-    return str(cluster["cluster_id"]), counts
 
 
 async def wait_for_topics(
@@ -70,19 +69,19 @@ async def wait_for_topics(
     delay = BACKOFF_SECONDS
     while not stop.is_set():
         try:
-            cluster, counts = await describe(bootstrap_servers, names)
+            found = await describe(bootstrap_servers, names)
         except BrokerUnavailableError as error:
             logger.warning("broker.unreachable", detail=str(error), retry_in_seconds=delay)
         else:
-            missing = sorted(set(names) - set(counts))
-            wrong = {name: count for name, count in counts.items() if count != partitions}
+            missing = sorted(set(names) - set(found.topics))
+            wrong = {name: topic.partitions for name, topic in found.topics.items() if topic.partitions != partitions}
             if wrong:
                 raise InstallationChangedError(
                     f"PARLEY_PARTITIONS is {partitions}, but {', '.join(f'{name} has {count}' for name, count in sorted(wrong.items()))}: "
                     "set it to what the topics have; they cannot change it without losing the order of threads"
                 )
             if not missing:
-                return Installation(cluster, partitions)
+                return Installation(found.cluster, partitions, {name: topic.topic_id for name, topic in found.topics.items()})
             logger.warning("topics.missing", topics=missing, to_do="run `parley topics create`", retry_in_seconds=delay)
         try:
             async with asyncio.timeout(delay):
@@ -96,16 +95,29 @@ async def check_store(store: Store, reducer: str, found: Installation) -> None:
     """Remember which log the reducer's documents belong to, or raise InstallationChangedError where they belong to another."""
     collection = await store.open(INSTALLATION)
     stored = (await collection.load([reducer])).get(reducer)
-    if stored is None:
-        body = orjson.dumps({"cluster": found.cluster, "partitions": found.partitions})
-        result = await collection.save([StoredDocument(reducer, 0, body)])
-        if not result.complete:
-            await check_store(store, reducer, found)
-        return
-    known = Installation(**orjson.loads(stored.body))
-    if known != found:
+    known = None if stored is None else Installation(**orjson.loads(stored.body))
+    if known is not None:
+        _compare(reducer, known, found)
+        if known.topics.items() >= found.topics.items():
+            return
+        found = replace(found, topics={**known.topics, **found.topics})
+    version = 0 if stored is None else stored.version
+    result = await collection.save([StoredDocument(reducer, version, orjson.dumps(asdict(found)))])
+    if not result.complete:
+        await check_store(store, reducer, found)
+
+
+def _compare(reducer: str, known: Installation, found: Installation) -> None:
+    """Raise InstallationChangedError where the documents' offsets would mean other records than they did."""
+    if (known.cluster, known.partitions) != (found.cluster, found.partitions):
         raise InstallationChangedError(
             f"the state of {reducer} belongs to cluster {known.cluster} with {known.partitions} partitions, "
             f"Kafka is cluster {found.cluster} with {found.partitions}: "
             "connect to that one, or start with an empty store (everything that the topics still hold is then decided again)"
+        )
+    remade = sorted(name for name, topic_id in found.topics.items() if known.topics.get(name, topic_id) != topic_id)
+    if remade:
+        raise InstallationChangedError(
+            f"the state of {reducer} belongs to topics that were deleted; {', '.join(remade)} of that name is a new one: "
+            "start with an empty store (everything that the topics still hold is then decided again)"
         )
