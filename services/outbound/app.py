@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, assert_never
 
 import structlog
+from prometheus_client import Counter
 
 from services.outbound.calls import Call, Calls
 from services.outbound.core.answers import Answer
@@ -37,7 +38,7 @@ from services.outbound.core.send import (
 from services.outbound.ledger import Ledger, Stored
 from services.outbound.sender import Transport
 from services.outbound.settings import OutboundSettings
-from services.outbound.state import LedgerEntry
+from services.outbound.state import LedgerEntry, Phase
 from services.outbound.turns import Turns
 from shared.channels.contract import Channels
 from shared.clock import Clock
@@ -58,6 +59,8 @@ NAME = "outbound"
 MEMORIES_MAX = 10_000
 """Sends of which this process knows more than the ledger. What is forgotten beyond it becomes `unknown`, never a second request."""
 OUTCOMES_PER_CALL_MAX = 500
+NEW_BEFORE_TRUST = 100
+"""Sends in a row that the ledger did not know, after which it is not asked before the claim."""
 HOUSEKEEPING_SECONDS = 600.0
 
 logger = structlog.get_logger(__name__)
@@ -104,11 +107,14 @@ class Outbound:
         self._metrics = metrics
         self._version = version
         self._partitions = partitions
+        self._retry = settings.retry
         self._claimant = Claimant(owner=instance, claim_seconds=settings.claim_seconds)
         self._turns = Turns(clock, sleeper, breaker=settings.breaker, requests_per_account_max=settings.requests_per_account_max)
         self._outcomes: Batcher[Publication, None] = Batcher(self._publish, items_max=OUTCOMES_PER_CALL_MAX)
         self._dead_letters = DeadLetterLimit(settings.dead_letters_per_minute_max)
         self._memories: dict[str, Memory] = {}
+        self._new_in_a_row = 0
+        self._counters: dict[tuple[str, Phase], Counter] = {}
         self._ledger: Ledger | None = None
 
     async def open(self) -> None:
@@ -146,6 +152,7 @@ class Outbound:
     def owns(self, partitions: int) -> None:
         """Take our share of every account's rate: as many parts as we own partitions."""
         self._turns.share(max(1, partitions) / self._partitions)
+        self._new_in_a_row = 0
 
     # --- what a local shell calls ---------------------------------------------------------------------------------------
 
@@ -190,7 +197,7 @@ class Outbound:
     async def _carry_through(self, event: Event[SendRequested], job: Job) -> None:
         """Do what the rules say next until the outcome is told."""
         send = event.data
-        stored = await self._opened().load(send.send_id)
+        stored = await self._first_look(send.send_id)
         while True:
             memory = self._memories.get(send.send_id, NO_MEMORY)
             step = next_step(stored.entry, send, self._clock.now(), claimant=self._claimant, memory=memory)
@@ -212,6 +219,24 @@ class Outbound:
                 case _:  # pragma: no cover # mypy proves that nothing is left
                     assert_never(step)
 
+    async def _first_look(self, send_id: str) -> Stored:
+        """Return what the ledger holds of a send that was just read.
+
+        As long as everything is new the ledger is not asked: the claim replaces version 0 and fails where there is an entry after
+        all. After an assignment or such a failure it is asked again, because a replay should not wait for its turn to find out.
+        """
+        if self._new_in_a_row >= NEW_BEFORE_TRUST and send_id not in self._memories:
+            return Stored()
+        stored = await self._opened().load(send_id)
+        self._new_in_a_row = self._new_in_a_row + 1 if stored.entry is None else 0
+        return stored
+
+    async def _look_again(self, send_id: str) -> Stored:
+        """Return what somebody else wrote, or we in an earlier life."""
+        self._new_in_a_row = 0
+        self._metrics.fenced.labels(NAME).inc()
+        return await self._opened().load(send_id)
+
     async def _attempt(self, stored: Stored, event: Event[SendRequested], attempts: int, job: Job) -> Stored:
         """Wait for the turn, then claim, send and record; return what the ledger holds then."""
         send, owner = event.data, self._claimant.owner
@@ -230,10 +255,10 @@ class Outbound:
             job.hold()
             claimed = await self._claim(stored, claim(send, attempts, self._clock.now(), owner=owner))
             if claimed is None:
-                return await self._opened().load(send.send_id)
+                return await self._look_again(send.send_id)
             self._turns.sent_to_customer(event.subject, limits)
             answer = await self._request(call)
-            report = report_of(answer, slow_seconds=self._settings.retry.slow_seconds)
+            report = report_of(answer, slow_seconds=self._retry.slow_seconds)
         finally:
             self._turns.report(call.account, turn, report)
         return await self._record(claimed, answer, send)
@@ -246,10 +271,7 @@ class Outbound:
             if entry.send_id not in self._memories:
                 self._remember(entry.send_id, Memory(claim=entry))
             raise
-        if saved is None:
-            self._metrics.fenced.labels(NAME).inc()
-            return None
-        return _Claimed(saved, entry)
+        return None if saved is None else _Claimed(saved, entry)
 
     async def _request(self, call: Call) -> Answer:
         """Make the request, once; while it is under way a second look at the send waits for it."""
@@ -262,7 +284,7 @@ class Outbound:
 
     async def _record(self, claimed: _Claimed, answer: Answer, send: SendRequested) -> Stored:
         """Write down what came of the request. Until that is saved this process remembers it."""
-        entry = after(claimed.entry, answer, send, self._clock.now(), policy=self._settings.retry)
+        entry = after(claimed.entry, answer, send, self._clock.now(), policy=self._retry)
         self._remember(send.send_id, Memory(result=entry))
         return await self._save(claimed.stored, entry)
 
@@ -270,8 +292,7 @@ class Outbound:
         """Save `entry`; return what the ledger holds then, which is somebody else's entry where they were faster."""
         saved = await self._opened().save(stored.version, entry)
         if saved is None:
-            self._metrics.fenced.labels(NAME).inc()
-            return await self._opened().load(entry.send_id)
+            return await self._look_again(entry.send_id)
         self._memories.pop(entry.send_id, None)
         return saved
 
@@ -281,7 +302,14 @@ class Outbound:
         """Publish the outcome."""
         outcome = outcome_of(entry, event)
         await self._outcomes.submit(Publication(DELIVERIES, event.subject, outcome.to_json()))
-        self._metrics.sends.labels(self._calls.label(event.data.channel), entry.phase.value).inc()
+        self._counter(self._calls.label(event.data.channel), entry.phase).inc()
+
+    def _counter(self, channel: str, phase: Phase) -> Counter:
+        """Return the counter of an outcome, kept because looking it up costs as much as counting ten times."""
+        counter = self._counters.get((channel, phase))
+        if counter is None:
+            counter = self._counters[channel, phase] = self._metrics.sends.labels(channel, phase.value)
+        return counter
 
     async def _put_aside(self, record: Record, reason: str, error: str) -> None:
         """Write a dead letter, unless there are too many."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from services.outbound.state import LedgerEntry
 from shared.clock import to_epoch_milliseconds
@@ -18,16 +18,14 @@ FORGET_ENTRIES_MAX = 1_000
 """Entries that one clean-up call deletes: it shares the store with the sends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """An entry and the version that the next save replaces (0: there is none yet)."""
 
     version: int = 0
     entry: LedgerEntry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(NamedTuple):
     """An entry to save in place of the version that it replaces."""
 
     replaces: int

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from services.outbound.core.breaker import BreakerPolicy
 from services.outbound.core.bucket import TokenBucket
@@ -32,8 +33,7 @@ class _Account:
     alarm_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """What a send was told. After GO exactly one `report` is owed. `cause` says why an account is stopped."""
 
     ticket: int

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import NamedTuple
 
 from services.outbound.core.breaker import Breaker, BreakerPolicy
 from services.outbound.core.bucket import TokenBucket
@@ -54,8 +55,7 @@ class Report:
     pause_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     """One send in a lane."""
 
     ticket: int

@@ -104,8 +104,9 @@ CRASHES = [
 
 @pytest.mark.parametrize(("plan", "wire_hangs", "requests", "outcome"), [case[1:] for case in CRASHES], ids=[case[0] for case in CRASHES])
 @pytest.mark.parametrize("heir", [OWNER, "outbound-1"])
+@pytest.mark.parametrize("trusting", [False, True], ids=["asks", "trusts"])
 async def test_a_crash_anywhere_makes_at_most_one_request_and_one_outcome(
-    store: Store, plan: dict[int, str], *, wire_hangs: bool, requests: int, outcome: str, heir: str
+    store: Store, plan: dict[int, str], *, wire_hangs: bool, requests: int, outcome: str, heir: str, trusting: bool
 ) -> None:
     """The process that takes over reads the record again, be it the same one restarted or another one."""
     wire, sheet, clock = Wire(), Sheet(), ManualClock(NOON)
@@ -114,7 +115,7 @@ async def test_a_crash_anywhere_makes_at_most_one_request_and_one_outcome(
     crashed = await world(store=TrippedStore(store, plan), wire=wire, sheet=sheet, clock=clock)
     await settled(crashed, crashed.begin(record(send())))
     assert sheet.events == []
-    after = await world(store=store, wire=wire, sheet=sheet, clock=clock, instance=heir)
+    after = await world(store=store, wire=wire, sheet=sheet, clock=clock, instance=heir, trusting=trusting)
     task = after.begin(record(send()))
     await settled(after, task)
     while not task.done():
@@ -144,9 +145,10 @@ async def test_a_crash_before_the_outcome_is_told_tells_it_later(store: Store) -
 
 
 @pytest.mark.parametrize("plan", [{0: "fail before"}, {0: "fail after"}, {1: "fail before"}, {1: "fail after"}], ids=str)
-async def test_a_store_that_fails_costs_nothing_but_time(plan: dict[int, str]) -> None:
+@pytest.mark.parametrize("trusting", [False, True], ids=["asks", "trusts"])
+async def test_a_store_that_fails_costs_nothing_but_time(plan: dict[int, str], *, trusting: bool) -> None:
     """The process knows whether it made the request and what came of it: reading the record again ends well, with one request."""
-    there = await world(store=TrippedStore(MemoryStore(), plan))
+    there = await world(store=TrippedStore(MemoryStore(), plan), trusting=trusting)
     with pytest.raises(StoreUnavailableError):
         await there.finish(record(send()))
     await there.finish(record(send()))
@@ -171,7 +173,7 @@ async def two_worlds() -> tuple[World, World]:
     """Return two processes over one ledger, one wire, one topic and one clock."""
     data, wire, sheet, clock = MemoryData(), Wire(), Sheet(), ManualClock(NOON)
     first = await world(data=data, wire=wire, sheet=sheet, clock=clock)
-    second = await world(data=data, wire=wire, sheet=sheet, clock=clock, instance="outbound-1")
+    second = await world(data=data, wire=wire, sheet=sheet, clock=clock, instance="outbound-1", trusting=True)
     return first, second
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.outbound.app import DeadLetterBurstError
+from services.outbound.app import NEW_BEFORE_TRUST, DeadLetterBurstError
 from services.outbound.sender import AnswerLostError, HttpAnswer, RequestNotSentError
 from services.outbound.state import Phase
 from shared.channels.contract import Limits
@@ -300,6 +300,26 @@ async def test_the_same_send_in_two_threads_makes_one_request() -> None:
     await there.finish(record(send(), thread="paper:sales:a"), record(send(), thread="paper:sales:b"))
     assert there.wire.requests == ["s1"]
     assert there.sheet.outcomes() == [("s1", "accepted")] * 2
+    await there.close()
+
+
+async def test_after_many_new_sends_the_ledger_is_asked_at_the_claim_only_and_a_replay_is_still_known() -> None:
+    """The claim fails where there is an entry; then every send is looked up again before it waits, until all is new again."""
+    there = await world()
+    first = [record(send(f"s{number}")) for number in range(NEW_BEFORE_TRUST + 1)]
+    await there.finish(*first)
+    assert there.outbound._new_in_a_row == NEW_BEFORE_TRUST + 1
+    await there.finish(first[0], record(send("late", not_after=NOON)))
+    assert there.outbound._new_in_a_row == 0
+    await there.finish(*first, record(send("new")))
+    assert set(there.wire.counts().values()) == {1}
+    assert set(there.sheet.outcomes()) == {(f"s{n}", "accepted") for n in range(NEW_BEFORE_TRUST + 1)} | {
+        ("late", "refused"),
+        ("new", "accepted"),
+    }
+    there.outbound._new_in_a_row = NEW_BEFORE_TRUST
+    there.outbound.owns(3)
+    assert there.outbound._new_in_a_row == 0
     await there.close()
 
 
