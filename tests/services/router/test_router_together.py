@@ -170,5 +170,5 @@ class Router(RuleBasedStateMachine):
 
 TestRouter = Router.TestCase
 TestRouter.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=80, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
