@@ -9,6 +9,7 @@ from devstack.demo.day import Day
 from shared.events.deliveries import SendAccepted
 
 SEED = 7
+CROWD = "Crowd"
 DEPARTMENTS = ("sales", "support", "billing")
 SPREAD_SECONDS = 8.0
 """Over how long the crowd arrives."""
@@ -23,7 +24,7 @@ async def crowd(day: Day, customers: int) -> str:
         language = chance.choice(day.stack.centre.languages)
         department = chance.choice(DEPARTMENTS)
         question = chance.choice(chance.choice(entries).questions[language])
-        name = f"Crowd {number}"
+        name = f"{CROWD} {number}"
         thread = await day.customer(name, f"+35193{number:07d}", department)
         await asyncio.sleep(chance.uniform(0, SPREAD_SECONDS))
         await day.writes(name, department, question)

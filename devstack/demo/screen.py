@@ -11,10 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from devstack.demo.board import Row, remaining
+from devstack.demo.crowd import CROWD
 from devstack.demo.day import Day, Scene
 from devstack.demo.summary import Latency, Line
 
-ROWS_MAX = 18
+ROWS_MIN = 6
+LINES_BESIDE = 30
+"""What the scenes and the frames take of a terminal's height; the rest is for conversations."""
 OWNER_COLOURS = {"bot": "cyan", "queue": "yellow", "nobody": "dim"}
 
 
@@ -58,7 +61,8 @@ class Screen:
         self.console.print(line, highlight=False, soft_wrap=True)
 
     def _picture(self, day: Day) -> Group:
-        return Group(conversations(day, day.now()), scenes(day.scenes))
+        rows = max(ROWS_MIN, self.console.height - LINES_BESIDE)
+        return Group(conversations(day, day.now(), rows_max=rows), scenes(day.scenes))
 
     def summary(self, lines: Iterable[Line], took: Latency) -> None:
         """Print the reconciliation."""
@@ -76,13 +80,14 @@ class Screen:
         )
 
 
-def conversations(day: Day, now: datetime) -> Table:
-    """Return the table of conversations, the last changed first."""
+def conversations(day: Day, now: datetime, *, rows_max: int) -> Table:
+    """Return the table of conversations: those of the scenes before the crowd's, the last changed first."""
     table = Table(title="Conversations", title_justify="left", expand=True)
     for column in ("customer", "channel", "language", "department", "owner", "window", "last event"):
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     rows = sorted((row for row in day.board.rows.values() if row.conversation_id), key=lambda row: row.changed_at or now, reverse=True)
-    for row in rows[:ROWS_MAX]:
+    rows.sort(key=lambda row: day.labels.get(row.thread, "").startswith(CROWD))
+    for row in rows[:rows_max]:
         table.add_row(
             day.labels.get(row.thread, "…"),
             row.channel,
@@ -92,8 +97,8 @@ def conversations(day: Day, now: datetime) -> Table:
             remaining(row.window_ends_at, now),
             row.last_event,
         )
-    if len(rows) > ROWS_MAX:
-        table.caption = f"and {len(rows) - ROWS_MAX} more"
+    if len(rows) > rows_max:
+        table.caption = f"and {len(rows) - rows_max} more"
     return table
 
 
