@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import IO, Self
 
 from devstack.class_archive import archive_options, ensure_archive, join_class_path
@@ -91,9 +92,7 @@ class EmbeddedKafka:
         Raises:
             BrokerUnavailableError: The cluster was never started.
         """
-        if self._cluster is None:
-            raise BrokerUnavailableError(f"The broker in {self._directory} was not started. Call start() first.")
-        return self._cluster.bootstrap_servers
+        return self._require_cluster().bootstrap_servers
 
     @property
     def cluster_id(self) -> str:
@@ -102,9 +101,7 @@ class EmbeddedKafka:
         Raises:
             BrokerUnavailableError: The cluster was never started.
         """
-        if self._cluster is None:
-            raise BrokerUnavailableError(f"The broker in {self._directory} was not started. Call start() first.")
-        return self._cluster.cluster_id
+        return self._require_cluster().cluster_id
 
     @property
     def pids(self) -> dict[int, int]:
@@ -164,8 +161,9 @@ class EmbeddedKafka:
             running = [server for server in self._servers.values() if server.running]
             for server in running:
                 server.request_end()
+            deadline = monotonic() + STOP_SECONDS_MAX
             for server in running:
-                server.end(seconds_max=STOP_SECONDS_MAX)
+                server.end(seconds_max=max(0.0, deadline - monotonic()))
             if self._owner is not None:
                 self._owner.close()
                 self._owner = None

@@ -98,6 +98,7 @@ def test_a_server_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"
         pid = int((tmp_path / "pid").read_text(encoding="ascii"))
+        wait_for(lambda: "up" in (tmp_path / "log").read_text(encoding="ascii"))
         assert process_exists(pid)
         parent.kill()
     wait_for(lambda: not process_exists(pid))
@@ -109,12 +110,15 @@ def test_an_orphan_of_an_earlier_run_is_ended_first(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as orphan:  # noqa: S603 - our own code
         (tmp_path / "pid").write_text(f"{orphan.pid}\n", encoding="ascii")
         server = make_server(tmp_path, PATIENT)
-        collector = threading.Thread(target=orphan.wait)
+        collector = threading.Thread(target=orphan.wait, daemon=True)
         collector.start()
-        start(server)
-        collector.join()
-        assert orphan.returncode == -signal.SIGKILL
-        server.end()
+        try:
+            start(server)
+            collector.join(WAIT_SECONDS_MAX)
+            assert orphan.returncode == -signal.SIGKILL
+        finally:
+            orphan.kill()
+            server.end()
 
 
 def test_a_reused_pid_is_left_alone(tmp_path: Path) -> None:
