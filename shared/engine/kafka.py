@@ -8,8 +8,10 @@ skip. Plain aiokafka, because a framework's subscriber acknowledges, commits or 
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 import structlog
@@ -31,6 +33,9 @@ from shared.store.port import Collection
 from shared.topics import Topic
 
 S = TypeVar("S", bound=BaseModel)
+STOP_TIMEOUT_SECONDS = 10.0
+"""How long a consumer may take to stop before it is given up."""
+
 Fetched = Mapping[TopicPartition, list[ConsumerRecord]]
 
 logger = structlog.get_logger(__name__)
@@ -71,17 +76,16 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read, work and commit until `stop` is set; then finish the batch in hand, commit and leave."""
-        consumer = await self._connected(stop)
-        if consumer is None:
-            return
-        try:
-            while not stop.is_set():
-                await self._turn(consumer, stop)
-        finally:
-            async with self._batch_in_hand:
-                await self._commit(consumer)
-            self._status.ready = False
-            await consumer.stop()
+        while (consumer := await self._connected(stop)) is not None:
+            try:
+                while not stop.is_set() and _is_alive(consumer):
+                    await self._turn(consumer, stop)
+            finally:
+                async with self._batch_in_hand:
+                    await self._commit(consumer)
+                self._status.ready = False
+                self._consumer = None
+                await self._stopped(consumer)
 
     async def _turn(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """One batch, or one idle wait."""
@@ -127,16 +131,13 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
 
     def _by_shard(self, fetched: Fetched) -> dict[int, list[Record]]:
         """Return the records per partition number, the topics of one merged by time so that none starves another."""
-        by_shard: dict[int, list[Record]] = defaultdict(list)
+        topics_of: dict[int, list[list[Record]]] = defaultdict(list)
         for partition, records in fetched.items():
             topic = self._topics[partition.topic]
-            by_shard[partition.partition].extend(Record(topic, partition.partition, r.offset, r.key, r.value, r.timestamp) for r in records)
-        topics_per_shard: dict[int, int] = defaultdict(int)
-        for partition in fetched:
-            topics_per_shard[partition.partition] += 1
-        for shard, count in topics_per_shard.items():
-            if count > 1:
-                by_shard[shard].sort(key=lambda record: record.timestamp_milliseconds)
+            topics_of[partition.partition].append(
+                [Record(topic, partition.partition, r.offset, r.key, r.value, r.timestamp) for r in records]
+            )
+        by_shard = {shard: _merged(topics) for shard, topics in topics_of.items()}
         self._observe_lag(by_shard.values())
         return by_shard
 
@@ -226,6 +227,15 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         self._status.ready = True
         logger.info("partitions.assigned", reducer=self._name, shards=sorted(self._shards.owned))
 
+    async def _stopped(self, consumer: AIOKafkaConsumer) -> None:
+        """Leave, within STOP_TIMEOUT_SECONDS: a client whose broker is gone, or whose own task died, may wait or raise."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await consumer.stop()
+        except (KafkaError, TimeoutError) as error:
+            logger.warning("consumer.abandoned", reducer=self._name, error=type(error).__name__)
+            await consumer._client.close()  # noqa: SLF001 # stop() did not come so far
+
     # --- connection -----------------------------------------------------------------------------------------------
 
     async def _connected(self, stop: asyncio.Event) -> AIOKafkaConsumer | None:
@@ -247,6 +257,13 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         return None
 
 
+def _is_alive(consumer: AIOKafkaConsumer) -> bool:
+    """Return whether the client's background tasks run. One that died is silent, or repeats its error at every read, for ever."""
+    # There is no public way: aiokafka checks the first only for errors, and the second not at all.
+    tasks = (consumer._coordinator._coordination_task, consumer._fetcher._fetch_task)  # noqa: SLF001
+    return not any(task.done() for task in tasks)
+
+
 def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
     """Return the settings of a consumer that never acknowledges by itself, never skips, and stays a member while it computes."""
     return {
@@ -263,6 +280,14 @@ def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
         "max_partition_fetch_bytes": options.fetch_bytes_max_per_partition,
         "fetch_max_wait_ms": options.fetch_wait_milliseconds,
     }
+
+
+def _merged(topics: list[list[Record]]) -> list[Record]:
+    """Return the records of several topics by time, each topic's own in their order.
+
+    Never sorted: producers' clocks differ, and a record behind one with a higher offset of its topic would be taken for a replay.
+    """
+    return topics[0] if len(topics) == 1 else list(heapq.merge(*topics, key=attrgetter("timestamp_milliseconds")))
 
 
 async def _sleep_unless(stop: asyncio.Event, seconds: float) -> None:
