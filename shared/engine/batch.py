@@ -112,7 +112,7 @@ class BatchWork(Generic[S]):
             for shard, inputs in pending.items():
                 plans[shard] = self._engine.step(shard, inputs, documents, self._clock.now())
                 await asyncio.sleep(0)
-            if self._limit.exceeded_by(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now()):
+            if self._limit.would_exceed(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now()):
                 outcome.stopped = (
                     f"more than {self._limit.per_minute_max} dead letters in a minute: look at dead.{self._name}, then restart"
                 )
@@ -122,6 +122,7 @@ class BatchWork(Generic[S]):
                 outcome.failed.append((StaleDocumentError(f"{len(stale)} shards were saved by another process"), stale))
                 plans = {shard: plan for shard, plan in plans.items() if shard not in stale}
             await self._publish(plans)
+            self._limit.written(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now())
         except Exception as error:  # noqa: BLE001 # as above: nothing is swallowed, the loop gives the shards back and logs
             outcome.failed.append((error, set(pending)))
             return {}

@@ -14,6 +14,8 @@ from shared.topics import RECORD_BYTES_MAX, dead_letters_of
 
 VALUE_BYTES_MAX = RECORD_BYTES_MAX // 2
 """A larger value is cut in the dead letter: base64 and the envelope must fit into a record. The original is at its offset."""
+KEY_BYTES_MAX = 16 * 1024
+"""A larger key is cut likewise: no key of ours is longer than an id."""
 
 
 def dead_letter(record: Record, *, reducer: str, reason: str, error: str, version: str, now: datetime) -> Publication:
@@ -29,7 +31,7 @@ def dead_letter(record: Record, *, reducer: str, reason: str, error: str, versio
             "topic": record.topic.name,
             "partition": record.partition,
             "offset": record.offset,
-            "key": None if record.key is None else base64.b64encode(record.key).decode(),
+            "key": None if record.key is None else base64.b64encode(record.key[:KEY_BYTES_MAX]).decode(),
             "value": None if record.value is None else base64.b64encode(record.value[:VALUE_BYTES_MAX]).decode(),
             "reason": reason,
             "error": error,
@@ -52,11 +54,23 @@ class DeadLetterLimit:
         self._written: deque[tuple[datetime, int]] = deque()
         self._sum = 0
 
-    def exceeded_by(self, count: int, now: datetime) -> bool:
-        """Take note of `count` dead letters at `now`; return whether the last minute holds more than the limit."""
-        while self._written and now - self._written[0][0] > self.WINDOW:
-            self._sum -= self._written.popleft()[1]
+    def would_exceed(self, count: int, now: datetime) -> bool:
+        """Return whether `count` more at `now` are too many; a try that is repeated because something else failed counts nothing."""
+        self._forget(now)
+        return bool(count) and self._sum + count > self.per_minute_max
+
+    def written(self, count: int, now: datetime) -> None:
+        """Take note of `count` dead letters that are acknowledged."""
         if count:
             self._written.append((now, count))
             self._sum += count
+
+    def exceeded_by(self, count: int, now: datetime) -> bool:
+        """Take note of `count` dead letters at `now`; return whether the last minute holds more than the limit."""
+        self.written(count, now)
+        self._forget(now)
         return self._sum > self.per_minute_max
+
+    def _forget(self, now: datetime) -> None:
+        while self._written and now - self._written[0][0] > self.WINDOW:
+            self._sum -= self._written.popleft()[1]
