@@ -89,7 +89,9 @@ class Shards(Generic[S]):
             self._next_due[shard] = next_due
 
     def timer_armed(self, shard: int, due_at: datetime) -> None:
-        """Take note of a timer that was saved."""
+        """Take note of a timer that was saved; one of a shard that went to another process meanwhile is that process's."""
+        if shard not in self.owned:
+            return
         current = self._next_due.get(shard)
         if current is None or due_at < current:
             self._next_due[shard] = due_at
