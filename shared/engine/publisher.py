@@ -120,6 +120,7 @@ class KafkaPublisher:
 
 async def _abandon(producer: AIOKafkaProducer) -> None:
     """Give a producer up without flushing it: what it still holds must not reach the log behind its successor's records."""
+    producer._closed = True  # noqa: SLF001 # else it reports itself as forgotten when it is collected
     sender = producer._sender.sender_task  # noqa: SLF001 # stop() would flush first and may wait for ever; there is no public way
     if sender is not None:
         sender.cancel()
@@ -176,7 +177,8 @@ class GroupingPublisher:
             except BrokerUnavailableError as error:
                 _settle(entries, BrokerUnavailableError(str(error)))
             except BaseException as error:
-                _settle(entries, BrokerUnavailableError(f"the publisher stopped: {type(error).__name__}"))
+                _settle([*entries, *self._waiting], BrokerUnavailableError(f"the publisher stopped: {type(error).__name__}"))
+                self._waiting.clear()
                 raise
             else:
                 _settle(entries, None)
