@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from devstack.emulator.client import connect
 from devstack.stack import StackOptions, running_stack
 
 ROOT = Path(__file__).resolve().parents[2]
-STANDIN = Path(__file__).parent / "standin"
 DEMO_SECONDS_MAX = 240.0
 NUMBER = "100000000000002"
 
@@ -67,10 +65,7 @@ async def test_ctrl_c_stops_every_process(tmp_path: Path) -> None:
 @pytest.mark.mongo
 async def test_five_services_keep_their_state_in_mongodb(tmp_path: Path, mongodb_uri: str) -> None:
     """The same way of a message with MONGODB_URI set: the bot answers, and no file of the embedded store is made."""
-    path = os.pathsep.join(filter(None, (str(STANDIN), os.environ.get("PYTHONPATH"))))
-    options = StackOptions(
-        directory=tmp_path, config_directory=ROOT / "config", environment={"MONGODB_URI": mongodb_uri, "PYTHONPATH": path}
-    )
+    options = StackOptions(directory=tmp_path, config_directory=ROOT / "config", environment={"MONGODB_URI": mongodb_uri})
     async with running_stack(options) as stack, connect(stack.emulator_url) as emulator:
         await emulator.put_customer("caller", phone="+351912000001")
         await emulator.send("caller", NUMBER, "Bom dia, qual é o horário de funcionamento?")

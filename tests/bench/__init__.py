@@ -1,0 +1,1 @@
+"""Benchmarks: what the parts cost on this machine, each figure beside the baseline of the same run."""
