@@ -7,7 +7,8 @@ this returned. A shard that fails is reported and nothing of it is done; its nei
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -151,9 +152,25 @@ class BatchWork(Generic[S]):
                 else:
                     found[key] = document
         if missing:
-            for stored in (await self._in_time(self._collection.load(missing))).values():
-                found[stored.key] = self._codec.from_stored(stored)
+            stored = await self._in_time(self._collection.load(missing))
+            found.update({document.key: document for document in await self._taken_in(stored.values())})
         return found
+
+    async def _taken_in(self, rows: Iterable[StoredDocument]) -> list[Document[S]]:
+        """Return the documents in `rows`, their outboxes published first: nobody remembers whether they were acknowledged.
+
+        Before the step, not with it: a save would carry the old outbox along, and a key that is loaded each time it is
+        touched would publish all that it ever said.
+        """
+        documents = [self._codec.from_stored(row) for row in rows]
+        left: dict[int, list[Document[S]]] = defaultdict(list)
+        for document in documents:
+            if document.outbox:
+                left[document.shard].append(document)
+        await self._publish({shard: self._engine.flush(shard, chosen) for shard, chosen in left.items()})
+        for document in documents:
+            document.outbox.clear()
+        return documents
 
     async def _save(self, plans: Mapping[int, Plan[S]]) -> set[int]:
         """Save all changed documents; return the shards where another process was faster."""
@@ -218,9 +235,9 @@ class BatchWork(Generic[S]):
             rows = await self._in_time(self._collection.scan(DUE_INDEX.name, lower=(shard,), upper=(shard, moment), limit=limit))
             self.shards.timers_looked_up(shard, now if len(rows) == limit else await self._next_due(shard, moment))
             for row in rows:
-                if self.shards.get(row.key) is None:
-                    self.shards.put(self._codec.from_stored(row))
                 self._observe_lateness(row, now)
+            for document in await self._taken_in(row for row in rows if self.shards.get(row.key) is None):
+                self.shards.put(document)
             if rows:
                 due[shard] = [row.key for row in rows]
         return due
@@ -241,11 +258,7 @@ class BatchWork(Generic[S]):
         for shard in sorted(self.shards.to_flush):
             while True:
                 rows = await self._in_time(self._collection.scan(DIRTY_INDEX.name, lower=(shard,), upper=(shard,), limit=limit))
-                documents = [self._codec.from_stored(row) for row in rows]
-                await self._publish({shard: self._engine.flush(shard, documents)})
-                for document in documents:
-                    document.outbox.clear()
-                await self._take_marks(documents)
+                await self._take_marks(await self._taken_in(rows))
                 if len(rows) < limit:
                     break
             self.shards.to_flush.discard(shard)
