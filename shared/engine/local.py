@@ -33,6 +33,10 @@ class RestlessError(ParleyError):
     """The services did not come to rest: two of them answer each other for ever."""
 
 
+class ReducerStoppedError(ParleyError):
+    """A reducer stopped by itself; the message says why."""
+
+
 class LocalLog:
     """Topics in memory; a publisher for whoever writes."""
 
@@ -101,6 +105,8 @@ class LocalReducer:
         outcome = await self._work.carry_out(batch)
         for error, _ in outcome.failed:
             raise error
+        if outcome.stopped is not None:
+            raise ReducerStoppedError(outcome.stopped)
         self._offsets.update(outcome.done)
         return True
 
