@@ -74,6 +74,7 @@ class BatchWork(Generic[S]):
         self._name = engine.reducer.name
         self._codec: DocumentCodec[S] = DocumentCodec(engine.reducer.state)
         self._limit = DeadLetterLimit(options.dead_letters_per_minute_max)
+        self._done: dict[tuple[str, int], int] = {}
         self.shards: Shards[S] = Shards(options.documents_cached_max)
 
     def now(self) -> datetime:
@@ -86,6 +87,7 @@ class BatchWork(Generic[S]):
         started = self._clock.monotonic_seconds()
         pending: dict[int, list[Input]] = {shard: list(records) for shard, records in by_shard.items() if records}
         had_records = bool(pending)
+        self._note_starts(by_shard)
         try:
             await self._flush()
             for shard, keys in (await self._due_timers()).items():
@@ -157,7 +159,7 @@ class BatchWork(Generic[S]):
         return found
 
     async def _taken_in(self, rows: Iterable[StoredDocument]) -> list[Document[S]]:
-        """Return the documents in `rows`, their outboxes published first: nobody remembers whether they were acknowledged.
+        """Return the documents in `rows`, their outboxes published first, unless they are known to be acknowledged.
 
         Before the step, not with it: a save would carry the old outbox along, and a key that is loaded each time it is
         touched would publish all that it ever said.
@@ -165,12 +167,28 @@ class BatchWork(Generic[S]):
         documents = [self._codec.from_stored(row) for row in rows]
         left: dict[int, list[Document[S]]] = defaultdict(list)
         for document in documents:
-            if document.outbox:
+            if document.outbox and not self._is_acknowledged(document):
                 left[document.shard].append(document)
         await self._publish({shard: self._engine.flush(shard, chosen) for shard, chosen in left.items()})
         for document in documents:
             document.outbox.clear()
         return documents
+
+    def _is_acknowledged(self, document: Document[S]) -> bool:
+        """Return whether the document's outbox is known to be acknowledged, because the record that made it is done.
+
+        A record is done, and its offset may be committed, only after the acknowledgement; a timer's outbox has no record.
+        """
+        topic = document.last_topic
+        if topic is None or document.dirty:
+            return False
+        return document.applied[topic] < self._done.get((topic, document.shard), 0)
+
+    def _note_starts(self, by_shard: Mapping[int, Sequence[Record]]) -> None:
+        """Take note of where reading begins: what lies before it was committed, so it is done."""
+        for shard, records in by_shard.items():
+            for record in records:
+                self._done.setdefault((record.topic.name, shard), record.offset)
 
     async def _save(self, plans: Mapping[int, Plan[S]]) -> set[int]:
         """Save all changed documents; return the shards where another process was faster."""
@@ -202,6 +220,7 @@ class BatchWork(Generic[S]):
                 self.shards.put(document)
         for topic, offset in plan.commits.items():
             outcome.done[topic, plan.shard] = offset
+            self._done[topic.name, plan.shard] = max(offset, self._done.get((topic.name, plan.shard), 0))
         self._count(plan)
 
     def _count(self, plan: Plan[S]) -> None:

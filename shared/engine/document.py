@@ -48,6 +48,7 @@ class Document(Generic[S]):
 
     version     the version in the store that a save of this document replaces (0: there is none)
     applied     per input topic the offset of the last record that took effect; what is at or below it is not decided again
+    last_topic  the input topic whose record made the outbox: once that record is done, the outbox is known to be acknowledged
     emitted     the last seq that was given out; `emitted_to` the last one per topic under the document's own key
     seen        per emitting state the last seq that was taken from it
     recent_ids  digests of the last ids without seq, oldest first
@@ -61,6 +62,7 @@ class Document(Generic[S]):
     shard: int
     version: int = 0
     applied: dict[str, int] = field(default_factory=dict)
+    last_topic: str | None = None
     emitted: int = 0
     emitted_to: dict[str, int] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Document(Generic[S]):
             self.shard,
             self.version,
             self.applied.copy(),
+            self.last_topic,
             self.emitted,
             self.emitted_to.copy(),
             self.seen.copy(),
@@ -108,6 +111,7 @@ class _Body(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     applied: dict[str, int]
+    last_topic: str | None = None
     emitted: int
     emitted_to: dict[str, int]
     seen: dict[str, int]
@@ -129,6 +133,7 @@ class DocumentCodec(Generic[S]):
         body = orjson.dumps(
             {
                 "applied": document.applied,
+                "last_topic": document.last_topic,
                 "emitted": document.emitted,
                 "emitted_to": document.emitted_to,
                 "seen": document.seen,
@@ -150,6 +155,7 @@ class DocumentCodec(Generic[S]):
             shard=_integer(fields, "shard"),
             version=stored.version,
             applied=body.applied,
+            last_topic=body.last_topic,
             emitted=body.emitted,
             emitted_to=body.emitted_to,
             seen=body.seen,

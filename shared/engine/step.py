@@ -196,6 +196,7 @@ class _Step(Generic[S]):
         else:
             self._bury(record, "decide_failed", document.parked or "")
         document.applied[record.topic.name] = record.offset
+        document.last_topic = record.topic.name
         self._changed.add(document.key)
 
     def _seen(self, document: Document[S], event: Event[Any]) -> bool:
