@@ -1,0 +1,35 @@
+"""Where Kafka is, for the commands that look into it: the same settings as the services', or options in their place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import typer
+
+T = TypeVar("T")
+
+BootstrapOption = Annotated[
+    str, typer.Option("--bootstrap", envvar="KAFKA_BOOTSTRAP_SERVERS", help="Where Kafka is: host:port, several with commas.")
+]
+PrefixOption = Annotated[str, typer.Option("--prefix", envvar="PARLEY_TOPIC_PREFIX", help="What stands before every topic's name.")]
+BOOTSTRAP_DEFAULT = "127.0.0.1:9092"
+PREFIX_DEFAULT = "parley."
+
+
+class Connection(NamedTuple):
+    """Which cluster and which installation on it."""
+
+    bootstrap_servers: str
+    prefix: str
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end; the client libraries' own log lines are kept off the screen: errors reach people as one line."""
+    from shared.logs import configure_logs  # noqa: PLC0415 # only commands that connect need it
+
+    configure_logs(level="error", style="console", service="parley")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    return asyncio.run(work)
