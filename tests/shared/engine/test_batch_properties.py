@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,14 +10,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.events.envelope import Event
 from shared.topics import CONVERSATIONS, WORK
 from tests.shared.engine.batch_world import FAR_FUTURE_SECONDS, World
 from tests.shared.engine.counting import command
+from tests.shared.engine.witness import OUTPUTS, once
 
 KEYS = ["thread", "other", "third"]
-OUTPUTS = {"a": 1, "quiet": 0, "work": 2, "timer": 1}
-"""How many outputs each note leads to at once; a timer rings later."""
 
 Step = tuple[str, Any]
 steps: st.SearchStrategy[Step] = st.one_of(
@@ -87,19 +84,6 @@ class Story:
         await self.world.settle()
         await self.world.restart()
         await self.world.settle()
-
-
-def once(events: list[Event[Any]]) -> dict[str, list[Event[Any]]]:
-    """Return the events per emitting key as a reader takes them: what is not above the last seq is dropped, and must be the same."""
-    taken: dict[str, dict[int, Event[Any]]] = defaultdict(dict)
-    for event in events:
-        emitter = event.emitter or event.subject
-        assert event.seq is not None
-        known = taken[emitter].get(event.seq)
-        assert known in {None, event}, "a seq said two things"
-        assert known is not None or event.seq > max(taken[emitter], default=0), "out of order"
-        taken[emitter][event.seq] = event
-    return {emitter: list(by_seq.values()) for emitter, by_seq in taken.items()}
 
 
 def check(story: Story) -> None:
