@@ -169,10 +169,11 @@ class WrapUp(Remembered):
 
 
 class Presence(Remembered):
-    """An agent of the pool who is signed in, or still has conversations.
+    """An agent who is signed in to the pool, or has conversations of it.
 
     capacity    what sign-in or a change of capacity said, per channel class; what is not named is as configured
     idle_since  when work last reached or left them, or they became available: the oldest is idle longest
+    seen_at     when their desk was last heard of, if it sends heartbeats and the pool expects them
     """
 
     signed_in: bool = False
@@ -180,17 +181,20 @@ class Presence(Remembered):
     capacity: dict[str, int] = Field(default_factory=dict)
     wrap_ups: tuple[WrapUp, ...] = ()
     idle_since: Timestamp
+    seen_at: Timestamp | None = None
 
 
 class DispatchState(Remembered):
     """One pool: who is there, what waits (most urgent first), who has what (by conversation).
 
-    place_seconds  for the last conversations that stood in the queue, how long one place took
-    due_at         when dispatch wants to be asked again
+    finished_early  of the last conversations that finished unknown, the seq of that word: an older order to an agent is void
+    place_seconds   for the last conversations that stood in the queue, how long one place took
+    due_at          when dispatch wants to be asked again
     """
 
     agents: dict[str, Presence] = Field(default_factory=dict)
     waiting: tuple[Work, ...] = ()
     assigned: dict[str, Assigned] = Field(default_factory=dict)
+    finished_early: dict[str, int] = Field(default_factory=dict)
     place_seconds: tuple[float, ...] = ()
     due_at: Timestamp | None = None

@@ -97,11 +97,15 @@ class Department(Configured):
 
 
 class Pool(Configured):
-    """Agents who share a queue. `accept_seconds` absent: an assignment counts as accepted at once."""
+    """Agents who share a queue. `accept_seconds` absent: an assignment counts as accepted at once.
+
+    `seen_seconds`: an agent whose desk sends heartbeats counts as signed out so long after the last one; absent: none are expected.
+    """
 
     accept_seconds: int | None = Field(default=None, ge=1, le=3600)
     wrap_up_seconds: int = Field(default=0, ge=0, le=3600)
     sticky_hours: int = Field(default=72, ge=0, le=24 * 30)
+    seen_seconds: int | None = Field(default=None, ge=10)
 
 
 def _capacity_of_one_person() -> dict[ChannelClass, int]:

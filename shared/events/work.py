@@ -54,7 +54,17 @@ class WorkFinished(EventData):
     agent: str
 
 
-WorkData = WorkOffered | WorkUrgencyChanged | WorkWithdrawn | WorkFinished
+class WorkTaken(EventData):
+    """An agent has the conversation by somebody's order (assign, transfer, reopen): it takes a slot of theirs, free or not."""
+
+    NAME: ClassVar[str] = "work.taken"
+    conversation_id: str
+    thread: str
+    agent: str
+    channel_class: str = "messaging"
+
+
+WorkData = WorkOffered | WorkUrgencyChanged | WorkWithdrawn | WorkFinished | WorkTaken
 
 
 class AgentStatus(StrEnum):
@@ -134,12 +144,12 @@ class AssignmentMade(EventData):
 
 
 class AssignmentLapsed(EventData):
-    """The agent did not take it (in time): it is offered to the next."""
+    """The agent did not take it (in time), or it asks for somebody else meanwhile (`withdrawn`): it is offered to the next."""
 
     NAME: ClassVar[str] = "assignment.lapsed"
     conversation_id: str
     agent: str
-    reason: Literal["not_accepted", "declined", "signed_out"]
+    reason: Literal["not_accepted", "declined", "signed_out", "withdrawn"]
 
 
 class QueuePositionChanged(EventData):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.router.core.ownership import OFFER_AGAIN_SECONDS, change_owner, waiting_pool
+from services.router.core.ownership import OFFER_AGAIN_SECONDS, change_owner, tell_taken, waiting_pool
 from services.router.core.turn import Turn
-from services.router.state import QUEUE, agent_owner
+from services.router.state import QUEUE, agent_of, agent_owner
 from shared.events.work import AssignmentLapsed, AssignmentMade, QueuePositionChanged, WorkWithdrawn
 from shared.topics import WORK
 
@@ -19,7 +19,8 @@ from shared.topics import WORK
 def take_assignment(turn: Turn, assignment: AssignmentMade) -> None:
     """Make the agent the owner, or tell dispatch that the work is not there any more, which frees the agent's slot.
 
-    A newer assignment of the same pool replaces an older one; one of another pool or conversation is withdrawn.
+    A newer assignment of the same pool replaces an older one; one of another pool or conversation is withdrawn. Where an agent of
+    the pool has the conversation by somebody's order meanwhile, dispatch hears who: a withdrawal would free that agent's slot.
     """
     state = turn.state
     owner = agent_owner(assignment.agent)
@@ -29,8 +30,10 @@ def take_assignment(turn: Turn, assignment: AssignmentMade) -> None:
     if same_wait and (waiting_pool(state) is not None or state.dispatched):
         change_owner(turn, owner, reason="assignment")
         turn.update(dispatched=True, accept_pending=assignment.accept_by is not None)
-        return
-    _withdraw(turn, turn.emitter or state.pool, assignment.conversation_id)
+    elif same_wait and agent_of(state.owner) is not None:
+        tell_taken(turn)
+    else:
+        _withdraw(turn, turn.emitter or state.pool, assignment.conversation_id)
 
 
 def take_lapse(turn: Turn, lapse: AssignmentLapsed) -> None:

@@ -33,17 +33,20 @@ class KeywordIndex:
             for name, department in departments.items()
             if any(department.keywords.values())
         )
+        self._words = frozenset(word for entry in self._entries for word in entry.words)
+        self._phrases = re.compile("|".join(re.escape(phrase) for entry in self._entries for phrase in entry.phrases) or "(?!)")
 
     def of_text(self, text: str) -> str | None:
         """Return the department that a word of `text` names, or None."""
-        if not self._entries:
-            return None
         folded = text[:KEYWORD_TEXT_CHARACTERS_MAX].casefold()
         words = _WORD.findall(folded)
-        for entry in self._entries:
-            if not entry.words.isdisjoint(words) or (entry.phrases and any(phrase in folded for phrase in entry.phrases)):
-                return entry.department
-        return None
+        if self._words.isdisjoint(words) and self._phrases.search(folded) is None:
+            return None  # as most texts: found out once for all departments
+        return next(
+            entry.department
+            for entry in self._entries
+            if not entry.words.isdisjoint(words) or any(phrase in folded for phrase in entry.phrases)
+        )
 
     def of_origin(self, origin: Origin) -> str | None:
         """Return the department that a referral names: by its payload or id, else by a word of its title or body."""

@@ -26,15 +26,17 @@ RULES: Mapping[type[EventData], Callable[[Floor, Any], None]] = {
     work.WorkUrgencyChanged: offers.take_urgency,
     work.WorkWithdrawn: offers.take_withdrawal,
     work.WorkFinished: offers.take_finish,
+    work.WorkTaken: offers.take_taken,
     work.WorkAccepted: offers.take_acceptance,
     work.WorkDeclined: offers.take_refusal,
     work.AgentSignedIn: presence.take_sign_in,
     work.AgentSignedOut: presence.take_sign_out,
     work.AgentStatusChanged: presence.take_status,
     work.AgentCapacityChanged: presence.take_capacity,
+    work.AgentSeen: presence.take_seen,
     TimerFired: take_time,
 }
-"""Every event that changes something, and the rule that takes it. Others (a heartbeat) leave the pool as it is."""
+"""Every event that changes something, and the rule that takes it. Others leave the pool as it is."""
 
 
 class DispatchReducer:
@@ -53,7 +55,7 @@ class DispatchReducer:
         rule = RULES.get(type(event.data))
         if rule is None:
             return Decision(state)
-        floor = Floor(self._rules, state, pool=event.subject, now=now)
+        floor = Floor(self._rules, state, pool=event.subject, seq=event.seq, now=now)
         rule(floor, event.data)
         end_what_is_over(floor)
         more = match(floor)
@@ -62,15 +64,16 @@ class DispatchReducer:
         return floor.decision()
 
     def due(self, state: DispatchState) -> datetime | None:
-        """Return the next moment that may free a slot, bring an agent on shift, or let an assignment lapse."""
+        """Return the next moment that may free a slot, bring an agent on shift, miss one, or let an assignment lapse."""
         return state.due_at
 
 
 def end_what_is_over(floor: Floor) -> None:
-    """Let assignments lapse that were not accepted in time, and end wrap-ups."""
+    """Let assignments lapse that were not accepted in time, or whose agent is not heard of any more, and end wrap-ups."""
     late = [held for held in floor.assigned.values() if held.accept_by is not None and held.accept_by <= floor.now]
     for held in sorted(late, key=lambda one: (one.accept_by, one.work.conversation_id)):
         floor.lapse(held, "not_accepted")
+    presence.end_silence(floor)
     for name, agent in tuple(floor.agents.items()):
         left = tuple(wrap_up for wrap_up in agent.wrap_ups if wrap_up.until > floor.now)
         if left != agent.wrap_ups:
@@ -86,6 +89,9 @@ def _moments(floor: Floor) -> Iterator[datetime]:
     for agent in floor.agents.values():
         for wrap_up in agent.wrap_ups:
             yield wrap_up.until
+        silent_from = floor.silent_from(agent)
+        if silent_from is not None:
+            yield silent_from
     for waiting in floor.waiting:
         if waiting.rest_until is not None:
             yield waiting.rest_until

@@ -16,6 +16,8 @@ from shared.events.envelope import EventData, to_milliseconds
 from shared.events.work import AssignmentLapsed, AssignmentMade
 from shared.topics import ASSIGNMENTS
 
+LapseReason = Literal["not_accepted", "declined", "signed_out", "withdrawn"]
+
 LAPSED_REST_SECONDS = 30
 """Before work goes again to an agent who did not take it, because nobody else is there, it rests so long."""
 LAPSED_AGENTS_MAX = 50
@@ -46,9 +48,11 @@ def urgency(work: Work) -> tuple[int, datetime, datetime, str, str]:
 class Floor:
     """What the rules of dispatch work on. `waiting` is always in order of urgency."""
 
-    def __init__(self, rules: DispatchRules, state: DispatchState | None, *, pool: str, now: datetime) -> None:
+    def __init__(self, rules: DispatchRules, state: DispatchState | None, *, pool: str, seq: int | None, now: datetime) -> None:
+        """Begin with `state`; `seq` is the event's place among all that its emitting state said, where it is known."""
         self.rules = rules
         self.pool = pool
+        self.seq = seq
         self.now = to_milliseconds(now)
         self.outputs: list[Output] = []
         self._before = state
@@ -56,6 +60,7 @@ class Floor:
         self.agents = dict(start.agents)
         self.waiting = list(start.waiting)
         self.assigned = dict(start.assigned)
+        self.finished_early = start.finished_early
         self.place_seconds = start.place_seconds
         self.due_at: datetime | None = None
 
@@ -72,6 +77,16 @@ class Floor:
     def after(self, seconds: float) -> datetime:
         """Return the moment so many seconds from now."""
         return self.now + timedelta(seconds=seconds)
+
+    def silent_from(self, presence: Presence) -> datetime | None:
+        """Return when an agent whose desk sends heartbeats counts as signed out, if no other follows; None: never."""
+        seconds = self.settings.seen_seconds
+        return None if presence.seen_at is None or seconds is None else presence.seen_at + timedelta(seconds=seconds)
+
+    def is_silent(self, presence: Presence) -> bool:
+        """Return whether an agent's heartbeats ended."""
+        silent_from = self.silent_from(presence)
+        return silent_from is not None and silent_from <= self.now
 
     def emit(self, thread: str, data: EventData) -> None:
         """Publish to a thread."""
@@ -115,7 +130,7 @@ class Floor:
             AssignmentMade(conversation_id=work.conversation_id, agent=agent, accept_by=accept_by, explanation=explanation),
         )
 
-    def lapse(self, held: Assigned, reason: Literal["not_accepted", "declined", "signed_out"]) -> None:
+    def lapse(self, held: Assigned, reason: LapseReason) -> None:
         """Take work back from the agent who did not take it: it waits again, for somebody else."""
         work = held.work
         del self.assigned[work.conversation_id]
@@ -141,6 +156,7 @@ class Floor:
                 "agents": self.agents,
                 "waiting": tuple(self.waiting),
                 "assigned": self.assigned,
+                "finished_early": self.finished_early,
                 "place_seconds": self.place_seconds,
                 "due_at": self.due_at,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.router.core.ownership import change_owner, offer, release, waiting_pool, wake
+from services.router.core.ownership import change_owner, offer, release, tell_taken, waiting_pool, wake
 from services.router.core.refusals import NO_CONVERSATION, permit, refuse_stale, reject
 from services.router.core.turn import Turn
 from services.router.state import BOT, NOBODY, agent_owner
@@ -47,6 +47,7 @@ def take_reopen(turn: Turn, command: Reopen) -> None:
         )
     )
     change_owner(turn, BOT if agent is None else agent_owner(author.id), reason="reopened")
+    tell_taken(turn)
 
 
 def take_snooze(turn: Turn, command: Snooze) -> None:

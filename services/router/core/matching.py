@@ -45,7 +45,7 @@ def suits(name: str, agent: Agent, work: Work) -> bool:
 
 
 def present(floor: Floor) -> dict[str, Candidate]:
-    """Return the agents who are signed in, available, configured and on shift."""
+    """Return the agents who are signed in, heard of, available, configured and on shift."""
     loads = floor.loads()
     candidates: dict[str, Candidate] = {}
     for name, presence in floor.agents.items():
@@ -59,9 +59,9 @@ def present(floor: Floor) -> dict[str, Candidate]:
 
 
 def is_available(floor: Floor, agent: str) -> bool:
-    """Return whether an agent of the floor is signed in and takes new work, on shift or not."""
+    """Return whether an agent of the floor is signed in, is heard of and takes new work, on shift or not."""
     presence = floor.agents[agent]
-    return presence.signed_in and presence.status is AgentStatus.AVAILABLE
+    return presence.signed_in and presence.status is AgentStatus.AVAILABLE and not floor.is_silent(presence)
 
 
 def match(floor: Floor) -> bool:

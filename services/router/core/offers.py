@@ -1,4 +1,4 @@
-"""What conversations ask of dispatch: work offered, changed, withdrawn, finished; and what agents say to an assignment."""
+"""What conversations ask of dispatch: work offered, changed, withdrawn, finished, taken; and what agents say to an assignment."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from typing import Any
 
 from services.router.core.floor import Floor
 from services.router.core.matching import suits
-from services.router.state import Work, WrapUp
-from shared.events.work import WorkAccepted, WorkDeclined, WorkFinished, WorkOffered, WorkUrgencyChanged, WorkWithdrawn
+from services.router.core.memory import remember_by_name, without
+from services.router.state import Assigned, Presence, Work, WrapUp
+from shared.events.work import WorkAccepted, WorkDeclined, WorkFinished, WorkOffered, WorkTaken, WorkUrgencyChanged, WorkWithdrawn
 
 WAITING_MAX = 2_000
 """How many conversations one pool lets wait: its state is saved whole. One beyond them stays queued and offers itself again later."""
+FINISHED_EARLY_MAX = 50
+"""Of how many conversations that finished unknown the pool remembers it: their work.taken may come out of a dead letter yet."""
 
 
 def take_offer(floor: Floor, offer: WorkOffered) -> None:
@@ -24,7 +27,7 @@ def take_offer(floor: Floor, offer: WorkOffered) -> None:
         floor.assigned[offer.conversation_id] = held
         agent = floor.configured(held.agent)
         if agent is None or not suits(held.agent, agent, held.work):
-            floor.lapse(held, "not_accepted")
+            floor.lapse(held, "withdrawn")
         return
     known = floor.take_waiting(offer.conversation_id)
     if known is not None:
@@ -56,12 +59,34 @@ def take_finish(floor: Floor, finish: WorkFinished) -> None:
     held = floor.held_by(finish.agent, finish.conversation_id)
     if held is None:
         floor.take_waiting(finish.conversation_id)
+        if floor.seq is not None:
+            floor.finished_early = remember_by_name(floor.finished_early, finish.conversation_id, floor.seq, FINISHED_EARLY_MAX)
         return
     del floor.assigned[finish.conversation_id]
     presence = floor.agents[finish.agent]
     seconds = floor.settings.wrap_up_seconds
     wrap_up = (WrapUp(channel_class=held.work.channel_class, until=floor.after(seconds)),) if seconds else ()
     floor.change(finish.agent, presence.model_copy(update={"idle_since": floor.now, "wrap_ups": (*presence.wrap_ups, *wrap_up)}))
+
+
+def take_taken(floor: Floor, taken: WorkTaken) -> None:
+    """Count what somebody gave to an agent by order, also beyond the agent's capacity and whether or not they are there.
+
+    It waits no more, and another agent whom dispatch had given it to has it no more. An order that was replayed after its work had
+    finished counts for nothing.
+    """
+    conversation_id = taken.conversation_id
+    if floor.seq is not None and floor.finished_early.get(conversation_id, 0) > floor.seq:
+        return
+    floor.finished_early = without(floor.finished_early, conversation_id)
+    waiting, held = floor.take_waiting(conversation_id), floor.assigned.get(conversation_id)
+    known = waiting if held is None else held.work
+    work = known or Work(conversation_id=conversation_id, thread=taken.thread, entered_at=floor.now)
+    if held is None or held.agent != taken.agent:
+        presence = floor.agents.get(taken.agent) or Presence(idle_since=floor.now)
+        floor.change(taken.agent, presence.model_copy(update={"idle_since": floor.now}))
+    work = work.model_copy(update={"channel_class": taken.channel_class})
+    floor.assigned[conversation_id] = Assigned(work=work, agent=taken.agent)
 
 
 def take_acceptance(floor: Floor, acceptance: WorkAccepted) -> None:

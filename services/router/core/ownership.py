@@ -8,7 +8,7 @@ from services.router.core.turn import Turn
 from services.router.state import QUEUE, ConversationState, agent_of, agent_owner
 from shared.contact_centre.models import Pool
 from shared.events.conversations import ConversationUpdated, OwnerChanged
-from shared.events.work import WorkFinished, WorkOffered, WorkUrgencyChanged, WorkWithdrawn
+from shared.events.work import WorkFinished, WorkOffered, WorkTaken, WorkUrgencyChanged, WorkWithdrawn
 from shared.topics import WORK
 
 OFFER_AGAIN_SECONDS = 900
@@ -78,6 +78,24 @@ def give_to_agent(turn: Turn, agent: str, *, reason: str) -> None:
     wake(turn)
     change_owner(turn, agent_owner(agent), reason=reason)
     turn.update(pool=turn.rules.centre.agents[agent].pool)
+    tell_taken(turn)
+
+
+def tell_taken(turn: Turn) -> None:
+    """Tell dispatch whom the conversation was given to by somebody's order: it takes a slot that dispatch did not give."""
+    state = turn.state
+    agent = agent_of(state.owner)
+    if agent is not None and state.pool is not None:
+        turn.emit_to(
+            WORK,
+            state.pool,
+            WorkTaken(
+                conversation_id=turn.conversation_id,
+                thread=turn.thread,
+                agent=agent,
+                channel_class=turn.rules.channel_class(state.channel),
+            ),
+        )
 
 
 def offer(turn: Turn) -> None:

@@ -1,13 +1,14 @@
-"""Who is there: sign-in, sign-out, status, capacity. Agents who are not configured for the pool are not known to it."""
+"""Who is there: sign-in, sign-out, status, capacity, heartbeats. Who is not configured for the pool cannot sign in to it."""
 
 from __future__ import annotations
 
 from typing import get_args
 
 from services.router.core.floor import Floor
+from services.router.core.matching import is_available
 from services.router.state import Presence
 from shared.contact_centre.models import ChannelClass
-from shared.events.work import AgentCapacityChanged, AgentSignedIn, AgentSignedOut, AgentStatus, AgentStatusChanged
+from shared.events.work import AgentCapacityChanged, AgentSeen, AgentSignedIn, AgentSignedOut, AgentStatus, AgentStatusChanged
 
 CAPACITY_MAX = 100
 """No person holds more conversations of one channel class at once."""
@@ -18,14 +19,15 @@ def take_sign_in(floor: Floor, event: AgentSignedIn) -> None:
     """The agent is here and available, with the capacity that was said, else the configured one."""
     if floor.configured(event.agent) is None:
         return
-    known = floor.agents.get(event.agent)
-    was_available = known is not None and known.signed_in and known.status is AgentStatus.AVAILABLE
-    presence = known or Presence(idle_since=floor.now)
+    was_available = event.agent in floor.agents and is_available(floor, event.agent)
+    presence = floor.agents.get(event.agent) or Presence(idle_since=floor.now)
     update = {
         "signed_in": True,
         "status": AgentStatus.AVAILABLE,
         "capacity": _bounded(event.capacity or {}),
         "idle_since": presence.idle_since if was_available else floor.now,
+        # Who signs in again was alive just now; a desk that sent heartbeats goes on with them.
+        "seen_at": presence.seen_at and floor.now,
     }
     floor.change(event.agent, presence.model_copy(update=update))
 
@@ -35,9 +37,28 @@ def take_sign_out(floor: Floor, event: AgentSignedOut) -> None:
     presence = floor.agents.get(event.agent)
     if presence is None:
         return
-    floor.change(event.agent, presence.model_copy(update={"signed_in": False, "status": AgentStatus.OFFLINE}))
+    floor.change(event.agent, presence.model_copy(update={"signed_in": False, "status": AgentStatus.OFFLINE, "seen_at": None}))
     for held in tuple(floor.assigned.values()):
         if held.agent == event.agent and held.accept_by is not None:
+            floor.lapse(held, "signed_out")
+
+
+def take_seen(floor: Floor, event: AgentSeen) -> None:
+    """The agent's desk is alive. Where the pool expects it, heartbeats that began must go on; who was silent is back with the next.
+
+    After an outage of ours the timers come before the heartbeats that waited meanwhile: nobody has to sign in again for that.
+    """
+    presence = floor.agents.get(event.agent)
+    if presence is None or not presence.signed_in or floor.settings.seen_seconds is None:
+        return
+    idle_since = floor.now if floor.is_silent(presence) else presence.idle_since
+    floor.change(event.agent, presence.model_copy(update={"seen_at": floor.now, "idle_since": idle_since}))
+
+
+def end_silence(floor: Floor) -> None:
+    """Whoever is not heard of any more counts as signed out: what they had not accepted goes to others."""
+    for held in tuple(floor.assigned.values()):
+        if held.accept_by is not None and floor.is_silent(floor.agents[held.agent]):
             floor.lapse(held, "signed_out")
 
 

@@ -103,10 +103,10 @@ class Driver(Generic[S]):
         assert self.saved is not None
         return self.saved
 
-    def take(self, data: EventData, *, emitter: str | None = None) -> list[Any]:
+    def take(self, data: EventData, *, emitter: str | None = None, seq: int | None = None) -> list[Any]:
         """Decide about `data` and return what is published, in order."""
         self._number += 1
-        event = new_event(data, event_id=f"e{self._number}", source="test", subject=self.key, time=self.now, emitter=emitter)
+        event = new_event(data, event_id=f"e{self._number}", source="test", subject=self.key, time=self.now, emitter=emitter, seq=seq)
         decision = self.reducer.decide(self.saved, event, self.now)
         if decision.state is not None:
             assert type(decision.state).model_validate_json(decision.state.model_dump_json()) == decision.state

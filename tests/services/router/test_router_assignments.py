@@ -22,10 +22,11 @@ from shared.events.work import (
     WorkAccepted,
     WorkFinished,
     WorkOffered,
+    WorkTaken,
     WorkUrgencyChanged,
     WorkWithdrawn,
 )
-from tests.services.router.router_kit import ANA, BEN, BOT, CRM, NOON, POOL, THREAD, Driver, message, names, only, thread
+from tests.services.router.router_kit import ANA, BOT, CRM, NOON, POOL, THREAD, Driver, message, names, only, thread
 
 CONVERSATION = f"{THREAD}/1"
 LATER = NOON + timedelta(minutes=1)
@@ -61,8 +62,8 @@ def test_assignment_makes_the_agent_the_owner(one: Driver[ConversationState]) ->
 
 @pytest.mark.parametrize(
     "before",
-    [Assign(author=BEN, agent="ben"), Close(author=CRM), Snooze(author=CRM, until_reply=True), Transfer(author=CRM, pool="money")],
-    ids=["assigned", "closed", "snoozed", "elsewhere"],
+    [Assign(author=CRM, agent="mia"), Close(author=CRM), Snooze(author=CRM, until_reply=True), Transfer(author=CRM, pool="money")],
+    ids=["assigned elsewhere", "closed", "snoozed", "elsewhere"],
 )
 def test_assignment_of_what_does_not_wait_there_any_more_is_withdrawn(one: Driver[ConversationState], before: Any) -> None:
     """The owner stays as it is, and dispatch frees the slot."""
@@ -73,6 +74,15 @@ def test_assignment_of_what_does_not_wait_there_any_more_is_withdrawn(one: Drive
     ]
     assert one.routed() == [("work", POOL)]
     assert one.state.owner == owner
+
+
+@pytest.mark.parametrize("who", ["ana", "ben"])
+def test_assignment_that_crossed_with_an_order_is_answered_with_who_has_it(one: Driver[ConversationState], who: str) -> None:
+    """A withdrawal would free the slot that the order took: dispatch hears of the order once more."""
+    one.take(Assign(author=CRM, agent=who))
+    assert one.take(made("ana"), emitter=POOL) == [WorkTaken(conversation_id=CONVERSATION, thread=THREAD, agent=who)]
+    assert one.routed() == [("work", POOL)]
+    assert one.state.owner == f"agent:{who}"
 
 
 def test_assignment_of_the_last_conversation_does_not_touch_the_running_one(one: Driver[ConversationState]) -> None:

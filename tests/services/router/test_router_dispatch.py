@@ -26,6 +26,7 @@ from shared.events.work import (
     WorkDeclined,
     WorkFinished,
     WorkOffered,
+    WorkTaken,
     WorkUrgencyChanged,
     WorkWithdrawn,
 )
@@ -42,6 +43,11 @@ def work(number: int = 1, **terms: Any) -> WorkOffered:
 def finished(number: int, who: str) -> WorkFinished:
     """Return the end of that work."""
     return WorkFinished(conversation_id=f"chat:1:{number}/1", thread=f"chat:1:{number}", agent=who)
+
+
+def taken(number: int, who: str, channel_class: str = "messaging") -> WorkTaken:
+    """Return the order that gives that work to an agent."""
+    return WorkTaken(conversation_id=f"chat:1:{number}/1", thread=f"chat:1:{number}", agent=who, channel_class=channel_class)
 
 
 def withdrawn(number: int) -> WorkWithdrawn:
@@ -127,7 +133,7 @@ def test_only_who_can_do_the_work_gets_it(terms: dict[str, Any], takers: set[str
     ],
 )
 def test_only_available_agents_with_room_get_work(event: Any, expected: list[tuple[str, str]]) -> None:
-    """Away, signed out and without capacity get nothing; a heartbeat changes nothing."""
+    """Away, signed out and without capacity get nothing; a heartbeat that nobody expects changes nothing."""
     desk = staffed("ana")
     desk.take(event)
     assert given(desk.take(work())) == expected
@@ -139,6 +145,7 @@ def test_only_available_agents_with_room_get_work(event: Any, expected: list[tup
         signed_in("nobody"),
         signed_in("mia"),
         AgentSignedOut(agent="ana"),
+        AgentSeen(agent="ana"),
         AgentStatusChanged(agent="ana", status=AgentStatus.AVAILABLE),
         AgentCapacityChanged(agent="ana", capacity={"messaging": 1}),
         WorkAccepted(agent="ana", conversation_id="x"),
@@ -153,6 +160,14 @@ def test_what_concerns_nobody_here_leaves_no_trace(event: Any) -> None:
     desk = pool()
     assert desk.take(event) == []
     assert desk.saved is None
+
+
+def test_event_that_is_no_matter_of_dispatch_leaves_the_pool_as_it_is() -> None:
+    """Its own words, should they ever come back, say nothing to it."""
+    desk = staffed("ana")
+    before = desk.state
+    assert desk.take(QueuePositionChanged(conversation_id="x", position=1)) == []
+    assert desk.state == before
 
 
 def test_nobody_is_given_more_than_the_capacity() -> None:
@@ -381,6 +396,7 @@ def test_offer_that_crossed_with_its_assignment_stands_if_the_agent_fits() -> No
     assert desk.take(work(1, language="pt")) == []
     published = desk.take(work(1, skills=("warranty",)))
     assert names(published) == ["assignment.lapsed", "assignment.made"]
+    assert published[0].reason == "withdrawn"
     assert given(published) == [("1", "ben")]
 
 

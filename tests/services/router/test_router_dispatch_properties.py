@@ -15,6 +15,7 @@ from services.router.state import DispatchState, Work
 from shared.contact_centre.models import Pool
 from shared.events.work import (
     AgentCapacityChanged,
+    AgentSeen,
     AgentSignedIn,
     AgentSignedOut,
     AgentStatus,
@@ -25,6 +26,7 @@ from shared.events.work import (
     WorkDeclined,
     WorkFinished,
     WorkOffered,
+    WorkTaken,
     WorkUrgencyChanged,
     WorkWithdrawn,
 )
@@ -76,10 +78,14 @@ def able(who: str, work: Work) -> bool:
 class Dispatch(RuleBasedStateMachine):
     """A pool whose agents and conversations do anything in any order."""
 
-    @initialize(accept_seconds=st.sampled_from([None, 20]), wrap_up_seconds=st.sampled_from([0, 40]))
-    def begin(self, accept_seconds: int | None, wrap_up_seconds: int) -> None:
+    @initialize(
+        accept_seconds=st.sampled_from([None, 20]), wrap_up_seconds=st.sampled_from([0, 40]), seen_seconds=st.sampled_from([None, 60])
+    )
+    def begin(self, accept_seconds: int | None, wrap_up_seconds: int, seen_seconds: int | None) -> None:
         """Open the pool."""
-        settings_of_pool = Pool(accept_seconds=accept_seconds, wrap_up_seconds=wrap_up_seconds)
+        settings_of_pool = Pool(accept_seconds=accept_seconds, wrap_up_seconds=wrap_up_seconds, seen_seconds=seen_seconds)
+        self.seen_seconds = seen_seconds
+        self.seen_at: dict[str, datetime] = {}
         self.desk: Driver[DispatchState] = pool(agents=AGENTS, pools={POOL: settings_of_pool}, on_shift=on_shift, next_shift=next_shift)
         self.running: set[str] = set()
 
@@ -114,7 +120,12 @@ class Dispatch(RuleBasedStateMachine):
         assert on_shift(who, self.desk.now)
         assert presence.signed_in
         assert presence.status is AgentStatus.AVAILABLE
+        assert not self.silent(who)
         assert self.load()[who, work.channel_class] <= self.capacity(who, work.channel_class)
+
+    def silent(self, who: str) -> bool:
+        """Return whether an agent sent heartbeats since they signed in, and none of late."""
+        return self.seen_seconds is not None and who in self.seen_at and self.desk.now - self.seen_at[who] >= timedelta(seconds=60)
 
     def load(self) -> Counter[tuple[str, str]]:
         """Return the slots that are taken."""
@@ -155,6 +166,14 @@ class Dispatch(RuleBasedStateMachine):
             self.running.discard(f"c{number}")
         self.take(WorkFinished(conversation_id=f"c{number}", thread=f"t{number}", agent=who))
 
+    @rule(number=NUMBERS, who=WHO, channel_class=st.sampled_from(["messaging", "live"]))
+    def order(self, number: int, who: str, channel_class: str) -> None:
+        """Somebody gives a conversation to an agent by order: it counts, whoever that is and whatever they have."""
+        self.running.add(f"c{number}")
+        self.take(WorkTaken(conversation_id=f"c{number}", thread=f"t{number}", agent=who, channel_class=channel_class))
+        held = self.desk.state.assigned[f"c{number}"]
+        assert (held.agent, held.work.channel_class, held.accept_by) == (who, channel_class, None)
+
     @rule(number=NUMBERS)
     def finish_rightly(self, number: int) -> None:
         """The agent who has the work finishes."""
@@ -167,15 +186,32 @@ class Dispatch(RuleBasedStateMachine):
         """An agent accepts or declines, perhaps something that they were not offered."""
         self.take(kind(conversation_id=f"c{number}", agent=who))
 
-    @rule(who=WHO, capacity=st.one_of(st.none(), st.dictionaries(st.sampled_from(["messaging", "live"]), st.integers(0, 4), min_size=1)))
-    def sign_in(self, who: str, capacity: dict[str, int] | None) -> None:
-        """An agent signs in."""
+    @rule(
+        who=WHO,
+        capacity=st.one_of(st.none(), st.dictionaries(st.sampled_from(["messaging", "live"]), st.integers(0, 4), min_size=1)),
+        beats=st.booleans(),
+    )
+    def sign_in(self, who: str, capacity: dict[str, int] | None, *, beats: bool) -> None:
+        """An agent signs in, at a desk that sends heartbeats or does not."""
+        if who in self.seen_at:
+            self.seen_at[who] = self.desk.now
         self.take(AgentSignedIn(agent=who, capacity=capacity))
+        if beats:
+            self.beat(who)
 
     @rule(who=WHO)
     def sign_out(self, who: str) -> None:
         """An agent signs out."""
+        self.seen_at.pop(who, None)
         self.take(AgentSignedOut(agent=who))
+
+    @rule(who=WHO)
+    def beat(self, who: str) -> None:
+        """An agent's desk sends a heartbeat."""
+        presence = (self.desk.saved or DispatchState()).agents.get(who)
+        if presence is not None and presence.signed_in:
+            self.seen_at[who] = self.desk.now
+        self.take(AgentSeen(agent=who))
 
     @rule(who=WHO, status=st.sampled_from(AgentStatus))
     def change_status(self, who: str, status: AgentStatus) -> None:
@@ -220,15 +256,23 @@ class Dispatch(RuleBasedStateMachine):
         for who, presence in state.agents.items():
             if not presence.signed_in or presence.status is not AgentStatus.AVAILABLE or not on_shift(who, self.desk.now):
                 continue
+            if self.silent(who):
+                continue
             for work in state.waiting:
                 room = self.capacity(who, work.channel_class) - self.load()[who, work.channel_class]
                 assert room <= 0 or who in work.lapsed_agents or not able(who, work)
 
     @invariant()
-    def only_people_who_matter_are_remembered(self) -> None:
-        """Nobody unknown, nobody who is gone and has nothing."""
+    def nobody_who_is_silent_is_waited_for(self) -> None:
+        """What an agent has not accepted is taken back when they are not heard of any more."""
         state = self.desk.saved or DispatchState()
-        assert not {"mia", "nobody"} & set(state.agents)
+        assert not any(held.accept_by is not None and self.silent(held.agent) for held in state.assigned.values())
+
+    @invariant()
+    def only_people_who_matter_are_remembered(self) -> None:
+        """Nobody unknown signs in; nobody who is gone and has nothing."""
+        state = self.desk.saved or DispatchState()
+        assert not any(state.agents[who].signed_in for who in {"mia", "nobody"} & set(state.agents))
         busy = {held.agent for held in state.assigned.values()}
         assert all(presence.signed_in or presence.wrap_ups or who in busy for who, presence in state.agents.items())
 

@@ -21,7 +21,7 @@ from shared.events.conversations import (
     OwnerChanged,
 )
 from shared.events.shapes import Author, AuthorKind, Customer
-from shared.events.work import WorkFinished, WorkOffered, WorkUrgencyChanged, WorkWithdrawn
+from shared.events.work import WorkFinished, WorkOffered, WorkTaken, WorkUrgencyChanged, WorkWithdrawn
 from tests.services.router.router_kit import ANA, BEN, BOT, CRM, NOON, POOL, THREAD, Driver, message, names, only, thread
 
 CONVERSATION = f"{THREAD}/1"
@@ -32,6 +32,11 @@ def opened(**changes: Any) -> Driver[ConversationState]:
     one = thread(**changes)
     one.take(message())
     return one
+
+
+def taken(agent: str, channel_class: str = "messaging") -> WorkTaken:
+    """Return what dispatch hears of an agent who has the first conversation by order."""
+    return WorkTaken(conversation_id=CONVERSATION, thread=THREAD, agent=agent, channel_class=channel_class)
 
 
 def rejection(published: list[Any]) -> tuple[str, str]:
@@ -144,10 +149,12 @@ def test_commands_that_move_a_conversation_need_an_open_one_and_the_current_epoc
 
 
 def test_agent_takes_over_by_assigning_to_themselves() -> None:
-    """The bot loses it, and doing it again changes nothing."""
+    """The bot loses it, dispatch hears that a slot is taken, and doing it again changes nothing."""
     one = opened()
     published = one.take(Assign(author=ANA, agent="ana"))
-    assert published == [OwnerChanged(conversation_id=CONVERSATION, from_="bot", to="agent:ana", epoch=2, reason="assign")]
+    changed = OwnerChanged(conversation_id=CONVERSATION, from_="bot", to="agent:ana", epoch=2, reason="assign")
+    assert published == [changed, taken("ana")]
+    assert one.routed()[-1] == ("work", POOL)
     assert one.take(Assign(author=ANA, agent="ana")) == []
 
 
@@ -158,6 +165,20 @@ def test_assigning_what_waits_withdraws_it_from_dispatch() -> None:
     published = one.take(Assign(author=BEN, agent="ben"))
     assert published[0] == WorkWithdrawn(conversation_id=CONVERSATION, thread=THREAD)
     assert only(published, OwnerChanged).to == "agent:ben"
+    assert published[-1] == taken("ben")
+
+
+def test_order_counts_in_the_pool_of_the_agent_and_for_the_class_of_the_channel() -> None:
+    """The first pool frees its slot, the other one counts it."""
+    one = thread()
+    one.take(message().model_copy(update={"channel": "shop"}))
+    one.take(Assign(author=CRM, agent="ana"))
+    published = one.take(Transfer(author=ANA, agent="mia"))
+    assert [data for data in published if data.NAME.startswith("work")] == [
+        WorkFinished(conversation_id=CONVERSATION, thread=THREAD, agent="ana"),
+        taken("mia", "live"),
+    ]
+    assert [key for topic, key in one.routed() if topic == "work"] == [POOL, "money"]
 
 
 def test_transfer_to_a_colleague_frees_the_first_agent() -> None:
@@ -168,6 +189,7 @@ def test_transfer_to_a_colleague_frees_the_first_agent() -> None:
     assert published == [
         WorkFinished(conversation_id=CONVERSATION, thread=THREAD, agent="ana"),
         OwnerChanged(conversation_id=CONVERSATION, from_="agent:ana", to="agent:ben", epoch=3, reason="transfer"),
+        taken("ben"),
         NoteAdded(conversation_id=CONVERSATION, author=ANA, text="Knows him"),
     ]
 
@@ -226,15 +248,16 @@ def test_returning_customer_prefers_the_agent_they_know(hours: int, department: 
 
 
 @pytest.mark.parametrize(
-    ("author", "owner"),
-    [(ANA, "agent:ana"), (CRM, "bot"), (Author(kind=AuthorKind.AGENT, id="unknown"), "bot")],
+    ("author", "owner", "told"),
+    [(ANA, "agent:ana", [taken("ana")]), (CRM, "bot", []), (Author(kind=AuthorKind.AGENT, id="unknown"), "bot", [])],
     ids=["agent", "crm", "unknown"],
 )
-def test_reopened_conversation_goes_to_the_agent_who_reopens_it(author: Author, owner: str) -> None:
-    """Anybody else's goes to the bot; the number of the conversation stays."""
+def test_reopened_conversation_goes_to_the_agent_who_reopens_it(author: Author, owner: str, told: list[WorkTaken]) -> None:
+    """Anybody else's goes to the bot; the number of the conversation stays, and an agent's slot is taken."""
     one = opened()
     one.take(Close(author=BOT))
-    reopened, changed = one.take(Reopen(author=author))
+    reopened, changed, *rest = one.take(Reopen(author=author))
+    assert rest == told
     assert reopened == ConversationReopened(
         conversation_id=CONVERSATION,
         channel="chat",

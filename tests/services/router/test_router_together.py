@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from services.router.core.ownership import waiting_pool
 from services.router.state import ConversationState, DispatchState, agent_of
 from shared.contact_centre.models import Pool
-from shared.events.commands import Assign, Close, Command, HandOff, Reply, SetLanguage, SetPriority, Snooze, Transfer
+from shared.events.commands import Assign, Close, Command, HandOff, Reopen, Reply, SetLanguage, SetPriority, Snooze, Transfer
 from shared.events.envelope import EventData
 from shared.events.shapes import Author, AuthorKind, Text
-from shared.events.work import AgentSignedIn, AgentSignedOut, WorkAccepted, WorkDeclined
+from shared.events.work import AgentSeen, AgentSignedIn, AgentSignedOut, AssignmentMade, WorkAccepted, WorkDeclined
 from tests.services.router.router_kit import BOT, CRM, POOL, Driver, message, pool, thread
 
 THREADS = [f"chat:1:{number}" for number in range(3)]
@@ -24,27 +24,33 @@ THREAD = st.sampled_from(THREADS)
 WHO = st.sampled_from(sorted(PEOPLE))
 DELIVERIES_MAX = 5_000
 """More deliveries than that without an event from outside are a loop."""
+CAPACITY = {"messaging": 1}
+"""One conversation at a time: with three threads, orders go beyond it, and dispatch must not."""
 
 
 class Router(RuleBasedStateMachine):
     """Three threads and two pools. What one publishes lies in a queue per topic and key until a rule delivers it."""
 
-    @initialize(accept_seconds=st.sampled_from([None, 20]))
-    def begin(self, accept_seconds: int | None) -> None:
+    @initialize(accept_seconds=st.sampled_from([None, 20]), seen_seconds=st.sampled_from([None, 30]))
+    def begin(self, accept_seconds: int | None, seen_seconds: int | None) -> None:
         """Start with everybody there and a conversation in every thread."""
-        house: dict[str, Any] = {"pools": {POOL: Pool(accept_seconds=accept_seconds), "money": Pool(accept_seconds=accept_seconds)}}
+        kind = Pool(accept_seconds=accept_seconds, seen_seconds=seen_seconds)
+        house: dict[str, Any] = {"pools": {POOL: kind, "money": kind}}
         self.threads: dict[str, Driver[ConversationState]] = {key: thread(key=key, **house) for key in THREADS}
         self.pools: dict[str, Driver[DispatchState]] = {key: pool(key=key, **house) for key in (POOL, "money")}
         self.queues: dict[tuple[str, str], deque[tuple[str, EventData]]] = defaultdict(deque)
         self.messages = 0
         for who, key in PEOPLE.items():
-            self.pools[key].take(AgentSignedIn(agent=who))
+            self.pools[key].take(AgentSignedIn(agent=who, capacity=CAPACITY))
         for key in THREADS:
             self.write(key)
 
     def publish(self, one: Driver[Any]) -> None:
-        """Put what was published last behind what lies in its queues."""
+        """Put what was published last behind what lies in its queues; nobody is given more than their capacity."""
         for output in one.outputs:
+            if isinstance(output.data, AssignmentMade):
+                load = Counter(held.agent for held in one.state.assigned.values())[output.data.agent]
+                assert load <= CAPACITY["messaging"]
             if output.topic.name in {"work", "assignments", "agents"}:
                 self.queues[output.topic.name, output.key].append((one.key, output.data))
 
@@ -76,6 +82,17 @@ class Router(RuleBasedStateMachine):
         """An agent transfers a conversation."""
         self.tell(key, Transfer(author=Author(kind=AuthorKind.AGENT, id=who), department=department))
 
+    @rule(key=THREAD, who=WHO, kind=st.sampled_from([Assign, Transfer]))
+    def order(self, key: str, who: str, kind: Any) -> None:
+        """Somebody gives a conversation to an agent, of this pool or the other."""
+        self.tell(key, kind(author=CRM, agent=who))
+
+    @rule(key=THREAD, who=st.sampled_from([None, *sorted(PEOPLE)]))
+    def begin_again(self, key: str, who: str | None) -> None:
+        """A conversation is closed, and reopened by an agent or by somebody else before dispatch has heard of it."""
+        self.tell(key, Close(author=CRM))
+        self.tell(key, Reopen(author=CRM if who is None else Author(kind=AuthorKind.AGENT, id=who)))
+
     @rule(
         key=THREAD,
         command=st.sampled_from(
@@ -84,8 +101,6 @@ class Router(RuleBasedStateMachine):
                 Snooze(author=CRM, until_reply=True),
                 SetLanguage(author=CRM, language="pt"),
                 SetPriority(author=CRM, priority=3),
-                Assign(author=CRM, agent="ana"),
-                Transfer(author=CRM, agent="ben"),
                 HandOff(author=BOT),
             ]
         ),
@@ -102,7 +117,14 @@ class Router(RuleBasedStateMachine):
     @rule(who=WHO, there=st.booleans())
     def sign(self, who: str, *, there: bool) -> None:
         """An agent signs in or out."""
-        self.queues["agents", PEOPLE[who]].append(("desk", AgentSignedIn(agent=who) if there else AgentSignedOut(agent=who)))
+        self.queues["agents", PEOPLE[who]].append(
+            ("desk", AgentSignedIn(agent=who, capacity=CAPACITY) if there else AgentSignedOut(agent=who))
+        )
+
+    @rule(who=WHO)
+    def beat(self, who: str) -> None:
+        """An agent's desk sends a heartbeat."""
+        self.queues["agents", PEOPLE[who]].append(("desk", AgentSeen(agent=who)))
 
     @rule(key=THREAD, kind=st.sampled_from([WorkAccepted, WorkDeclined]))
     def judge(self, key: str, kind: Any) -> None:
@@ -128,6 +150,7 @@ class Router(RuleBasedStateMachine):
             self.deliver_from(*full[0])
             delivered += 1
             assert delivered < DELIVERIES_MAX, "they never come to rest"
+        self.check_story()
 
     @rule(seconds=st.sampled_from([1, 20, 1000]))
     def wait(self, seconds: int) -> None:
@@ -149,19 +172,21 @@ class Router(RuleBasedStateMachine):
         one.passes(seconds=left)
 
     def teardown(self) -> None:
-        """Deliver everything: then both sides tell the same story."""
-        if not hasattr(self, "queues"):
-            return
-        self.deliver_all()
+        """Deliver everything at the end."""
+        if hasattr(self, "queues"):
+            self.deliver_all()
+
+    def check_story(self) -> None:
+        """Check that both sides, when nothing is on its way, say the same of who waits and of who has what, by whoever's word."""
         waiting = {
             (where, f"{key}/{one.state.number}")
             for key, one in self.threads.items()
             if one.saved is not None and (where := waiting_pool(one.state)) is not None
         }
         owned = {
-            (one.state.pool, f"{key}/{one.state.number}", agent_of(one.state.owner))
+            (one.state.pool, f"{key}/{one.state.number}", who)
             for key, one in self.threads.items()
-            if one.saved is not None and one.state.dispatched
+            if one.saved is not None and (who := agent_of(one.state.owner)) is not None
         }
         states = [(key, one.saved) for key, one in self.pools.items() if one.saved is not None]
         assert waiting == {(key, work.conversation_id) for key, state in states for work in state.waiting}
