@@ -187,11 +187,11 @@ class _Step(Generic[S]):
         if self._seen(document, event):
             self._plan.counts.duplicates += 1
             return
-        if document.parked is not None and event.replayof is None:
+        if document.parked is not None and not self._is_replay(event):
             self._bury(record, "parked", document.parked)
         elif self._decide(document, event):
             document.parked = None
-            if event.seq is None or event.replayof is not None:
+            if event.seq is None or self._is_replay(event):
                 document.remember_id(digest(event.id))
         else:
             self._bury(record, "decide_failed", document.parked or "")
@@ -201,7 +201,7 @@ class _Step(Generic[S]):
 
     def _seen(self, document: Document[S], event: Event[Any]) -> bool:
         """Return whether the event took effect before; take note of the emitting state's seq."""
-        if event.seq is None or event.replayof is not None:
+        if event.seq is None or self._is_replay(event):
             return digest(event.id) in document.recent_ids
         emitter = event.source if event.emitter is None else digest(f"{event.source}|{event.emitter}")
         last = document.seen.get(emitter, 0)
@@ -211,6 +211,10 @@ class _Step(Generic[S]):
             self._plan.counts.gaps += 1
         document.remember_seq(emitter, event.seq)
         return False
+
+    def _is_replay(self, event: Event[Any]) -> bool:
+        """Return whether an operator replays a dead letter of this reducer: the topic's other readers have taken the event before."""
+        return event.replayof is not None and event.replayof.startswith(f"{self._reducer.name}/")
 
     def _take_timer(self, key: str) -> None:
         """Fire the key's timer, if it is still due: the index may be older than the document."""

@@ -207,6 +207,17 @@ def test_a_replay_is_judged_by_its_id_even_with_a_seq_of_the_past() -> None:
     assert plan.counts.duplicates == 1
 
 
+def test_a_replay_for_another_reader_of_the_topic_changes_nothing_here() -> None:
+    """Who has taken the event by its seq drops it, and a key that is parked here stays parked."""
+    documents = carried_out(step(record(command("a", event_id="1", seq=1, previousseq=0), 0)))
+    again = command("a", event_id="1", seq=1, previousseq=0, replayof="another/commands/0/0")
+    plan = step(record(again, 1), documents=documents)
+    assert (texts(plan.publishes), plan.counts.duplicates) == ([], 1)
+    parked = carried_out(step(record(command("boom", event_id="2"), 2), documents=documents))
+    plan = step(record(command("fine", event_id="3", replayof="another/commands/0/9"), 3), documents=parked)
+    assert [letter.reason for letter in letters(plan)] == ["parked"]
+
+
 def test_a_replay_that_fails_again_stays_parked() -> None:
     """A mend that did not help costs one more dead letter."""
     documents = carried_out(step(record(command("boom", event_id="1"), 0)))
