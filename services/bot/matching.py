@@ -61,8 +61,13 @@ class Matcher:
         self._faq: Mapping[str, FaqEntry] = {entry.id: entry for entry in centre.faq}
 
     def wants_person(self, flow: Flow, language: str, text: str) -> bool:
-        """Return whether `text` asks for a human being, in its language or in the fallback."""
+        """Return whether `text` asks for a human being, in its language or in the fallback.
+
+        A text that is nothing but such a phrase counts in every language: one word is too short to tell its language by.
+        """
         said = " ".join(_plain_message(text).split()[:WORDS_MAX])
+        if any(said == _plain_phrase(phrase) for phrases in flow.person_words.values() for phrase in phrases) and said:
+            return True
         return any(_contains(said, phrase) for phrase in self._phrases(flow.person_words, language))
 
     def says_goodbye(self, flow: Flow, language: str, text: str) -> bool:

@@ -107,6 +107,15 @@ def test_a_wish_for_a_person_is_heard(language: str, text: str) -> None:
     assert MATCHER.wants_person(RECEPTION, language, text)
 
 
+def test_a_wish_of_one_word_is_heard_whatever_language_the_word_seemed_to_be_in() -> None:
+    """One word is too short to tell its language by: the phrase alone counts everywhere, within a sentence only in its language."""
+    for phrases in RECEPTION.person_words.values():
+        for phrase in phrases:
+            assert MATCHER.wants_person(RECEPTION, "en", f"{phrase}!")
+    spanish = RECEPTION.person_words["es"][0]
+    assert not MATCHER.wants_person(RECEPTION, "en", f"the word {spanish} stands here")
+
+
 @pytest.mark.parametrize(
     ("language", "text"),
     [
