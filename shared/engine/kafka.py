@@ -228,11 +228,16 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         logger.info("partitions.assigned", reducer=self._name, shards=sorted(self._shards.owned))
 
     async def _stopped(self, consumer: AIOKafkaConsumer) -> None:
-        """Leave, within STOP_TIMEOUT_SECONDS: a client whose broker is gone, or whose own task died, may wait or raise."""
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                await consumer.stop()
-        except (KafkaError, TimeoutError) as error:
+        """Leave, within STOP_TIMEOUT_SECONDS: a client whose broker is gone, or whose own task died, may wait or raise.
+
+        In a task of its own, because aiokafka then raises its fetches' CancelledError, which would look like our own end.
+        """
+        stopping = asyncio.create_task(consumer.stop())
+        done, _ = await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_SECONDS)
+        stopping.cancel()
+        await asyncio.wait({stopping})
+        error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
+        if not done or error is not None:
             logger.warning("consumer.abandoned", reducer=self._name, error=type(error).__name__)
             await consumer._client.close()  # noqa: SLF001 # stop() did not come so far
 
