@@ -17,8 +17,8 @@ async def main(thread: str, text: str) -> None:
     now, command_id = datetime.now(UTC).isoformat(timespec="milliseconds"), uuid4().hex
     author = {"kind": "integration", "id": "parcel-tracking"}
     data = {"author": author, "reply_id": command_id, "content": {"kind": "text", "text": text}}
-    command = {"specversion": "1.0", "id": command_id, "source": "https://tracking.example", "type": "parley.reply.v1"}
-    command |= {"subject": thread, "time": now, "datacontenttype": "application/json", "data": data}
+    about = {"id": command_id, "source": "https://tracking.example", "type": "parley.reply.v1", "subject": thread, "time": now}
+    command = {"specversion": "1.0", **about, "datacontenttype": "application/json", "data": data}
     async with AIOKafkaProducer(bootstrap_servers=SERVERS, acks="all", enable_idempotence=True) as producer:
         await producer.send_and_wait(f"{PREFIX}commands", json.dumps(command).encode(), key=thread.encode())
     print(command_id)

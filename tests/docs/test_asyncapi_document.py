@@ -126,6 +126,14 @@ def test_nothing_optional_is_offered_as_null(document: dict[str, Any]) -> None:
     assert nullable == {("ReactionChanged", "emoji")}
 
 
+def test_contents_are_told_apart_by_a_field_that_is_there(document: dict[str, Any]) -> None:
+    """Each of the contents of a message requires `kind`, and no two have the same."""
+    schemas = document["components"]["schemas"]
+    names = [one["$ref"].rsplit("/", 1)[-1] for one in schemas["MessageReceived"]["properties"]["content"]["oneOf"]]
+    assert all("kind" in schemas[name]["required"] for name in names)
+    assert len({schemas[name]["properties"]["kind"]["const"] for name in names}) == len(names)
+
+
 def test_union_of_several_types_keeps_its_alternatives() -> None:
     """`A or B or null, default null` becomes `A or B`, wherever it stands; a required null stays."""
     union = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}], "default": None, "title": "x"}

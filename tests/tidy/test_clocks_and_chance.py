@@ -15,7 +15,8 @@ ALLOWED = {
     "shared/ids.py": "the ids",
     "services/ingest/service.py": "draws which webhooks are traced, which no decision depends on",
 }
-"""Who may, and why. The command line may measure how long it waited (monotonic). The channels' emulator and the demo (devstack) are other people's clocks."""
+"""Who may, and why. The command line may measure how long it waited (monotonic); the channels' emulator and the demo (devstack) are
+other people's clocks."""
 MODULES = {"time", "random", "secrets", "uuid"}
 
 
