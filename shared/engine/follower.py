@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from shared.engine.installation import describe
 from shared.engine.records import Record
+from shared.engine.stopping import stop_consumer
 from shared.errors import BrokerUnavailableError, InvalidEventError
 from shared.events.envelope import Event
 from shared.topics import Topic
@@ -56,7 +57,7 @@ class Follower:
                 if partitions:
                     await (consumer.seek_to_beginning if self._from_beginning else consumer.seek_to_end)(*partitions)
         except (KafkaError, TimeoutError, OSError) as error:
-            await consumer.stop()
+            await stop_consumer(consumer)
             raise BrokerUnavailableError(
                 f"Kafka at {self._bootstrap_servers} does not answer ({type(error).__name__}): "
                 "is it running, and is KAFKA_BOOTSTRAP_SERVERS right?"
@@ -67,7 +68,7 @@ class Follower:
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
 
     async def read(self) -> list[Seen]:
         """Return what is there now, waiting up to READ_MILLISECONDS for something."""

@@ -27,15 +27,13 @@ from shared.engine.records import Publisher, Record
 from shared.engine.shards import Shards
 from shared.engine.status import LoopStatus
 from shared.engine.step import Engine
+from shared.engine.stopping import stop_consumer
 from shared.errors import RecoverableError
 from shared.metrics import Metrics
 from shared.store.port import Collection
 from shared.topics import Topic
 
 S = TypeVar("S", bound=BaseModel)
-STOP_TIMEOUT_SECONDS = 10.0
-"""How long a consumer may take to stop before it is given up."""
-
 Fetched = Mapping[TopicPartition, list[ConsumerRecord]]
 
 logger = structlog.get_logger(__name__)
@@ -85,7 +83,8 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
                     await self._commit(consumer)
                 self._status.ready = False
                 self._consumer = None
-                await self._stopped(consumer)
+                if (error := await stop_consumer(consumer)) is not None:
+                    logger.warning("consumer.abandoned", reducer=self._name, error=type(error).__name__)
 
     async def _turn(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """One batch, or one idle wait."""
@@ -226,20 +225,6 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         self._shards.own({partition.partition for partition in assigned})
         self._status.ready = True
         logger.info("partitions.assigned", reducer=self._name, shards=sorted(self._shards.owned))
-
-    async def _stopped(self, consumer: AIOKafkaConsumer) -> None:
-        """Leave, within STOP_TIMEOUT_SECONDS: a client whose broker is gone, or whose own task died, may wait or raise.
-
-        In a task of its own, because aiokafka then raises its fetches' CancelledError, which would look like our own end.
-        """
-        stopping = asyncio.create_task(consumer.stop())
-        done, _ = await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_SECONDS)
-        stopping.cancel()
-        await asyncio.wait({stopping})
-        error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
-        if not done or error is not None:
-            logger.warning("consumer.abandoned", reducer=self._name, error=type(error).__name__)
-            await consumer._client.close()  # noqa: SLF001 # stop() did not come so far
 
     # --- connection -----------------------------------------------------------------------------------------------
 
