@@ -121,13 +121,18 @@ async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Su
 
 def run_service(name: str, serve: Callable[[], Awaitable[None]]) -> None:
     """Run a service's coroutine to its end; a misconfiguration is one line and EXIT_MISCONFIGURED, not a traceback."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
+    collect_garbage_rarely()
     try:
         asyncio.run(_as_coroutine(serve))
     except ParleyError as error:
         sys.stderr.write(f"{name}: {error}\n")
         raise SystemExit(EXIT_MISCONFIGURED) from None
+
+
+def collect_garbage_rarely() -> None:
+    """Leave what was imported out of the garbage collection, and look for cycles less often."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
 async def _as_coroutine(serve: Callable[[], Awaitable[None]]) -> None:

@@ -37,6 +37,7 @@ from shared.events.inbound import MessageReceived
 from shared.events.shapes import Customer, Text
 from shared.ids import thread_id, webhook_item_id
 from shared.metrics import Metrics
+from shared.running import collect_garbage_rarely
 from shared.store.sqlite import SqliteStore
 from shared.topics import INBOUND, all_topics
 from tests.bench.reporting import progress, report
@@ -222,6 +223,7 @@ def main() -> None:
         what, bootstrap, path, events = sys.argv[1:5]
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        collect_garbage_rarely()
         asyncio.run((parley if what == "parley" else textbook)(bootstrap, Path(path), int(events)))
         return
     parsed = parser.parse_args()
