@@ -93,7 +93,10 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             return
         generation = self._generation
         try:
-            fetched: Fetched = await consumer.getmany(timeout_ms=self._wait_milliseconds(), max_records=self._options.records_max)
+            async with asyncio.timeout(self._options.read_timeout_seconds):
+                fetched: Fetched = await consumer.getmany(timeout_ms=self._wait_milliseconds(), max_records=self._options.records_max)
+        except TimeoutError:
+            return  # in a rebalance: nothing was read, for a read that is given up has taken nothing
         except KafkaError as error:
             await self._give_back(consumer, set(self._shards.owned), error, stop)
             return

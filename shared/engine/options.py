@@ -19,6 +19,8 @@ class LoopOptions:
     """Records of one batch: larger ones pay less per record and hold the loop longer."""
     idle_wait_milliseconds: int = 1_000
     """How long a read waits for records where no timer is nearer."""
+    read_timeout_seconds: float = 5.0
+    """How long one read may be stuck in a rebalance before the loop looks whether it should stop, and at its timers."""
     session_timeout_milliseconds: int = 45_000
     """Heartbeats share the event loop: a shorter session evicts a process that computes."""
     heartbeat_interval_milliseconds: int = 3_000

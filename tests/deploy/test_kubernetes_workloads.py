@@ -12,8 +12,8 @@ from cli.run import Service
 from services.ingest.settings import IngestSettings
 from shared.asyncapi import APPLICATIONS
 from shared.engine import publisher
-from shared.engine.kafka import STOP_TIMEOUT_SECONDS
 from shared.engine.options import LoopOptions
+from shared.engine.stopping import STOP_TIMEOUT_SECONDS
 from shared.engine.worker_options import WorkerOptions
 from shared.settings import ServiceSettings
 from shared.topics import PARTITIONS_PRODUCTION
