@@ -179,6 +179,12 @@ def test_what_is_no_phone_number_stays(kept: str) -> None:
     assert mask_phones(kept) == kept
 
 
+def test_a_number_beside_a_digest_is_masked_all_the_same() -> None:
+    """Before it, after it, and between two."""
+    digest = "b7ad6b7169203331"
+    assert mask_phones(f"{PHONE} {digest} {PHONE} {digest} {PHONE}") == f"***78 {digest} ***78 {digest} ***78"
+
+
 def test_offsets_and_accounts_stay(lines: Written) -> None:
     """Their digits are no telephone."""
     structlog.get_logger().info("record.put_aside", offset=123456789012, account="106540352242922", partition=3, seconds=12.25)
