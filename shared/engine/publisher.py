@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -74,12 +75,9 @@ class KafkaPublisher:
         for publication in publications:
             partition = partition_of(publication.key.encode(), self._options.partitions)
             by_partition[self._options.topic_prefix + publication.topic.name, partition].append(publication)
-        results = await asyncio.gather(
-            *(_write(producer, topic, partition, chosen) for (topic, partition), chosen in by_partition.items()), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        left = [(topic, partition, _batches(producer, chosen)) for (topic, partition), chosen in by_partition.items()]
+        while left := await _write_next(producer, left):
+            pass
 
     async def close(self) -> None:
         """Stop the producer after what it holds is written, within STOP_TIMEOUT_SECONDS."""
@@ -129,16 +127,40 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
             await producer.client.close()
 
 
-async def _write(producer: AIOKafkaProducer, topic: str, partition: int, publications: Iterable[Publication]) -> None:
-    """Write one partition's publications, batch after batch, each acknowledged before the next is handed over."""
+_Batches = Iterator[Any]
+"""The batches of one partition, each made when the one before is acknowledged; aiokafka carries no types."""
+
+
+def _batches(producer: AIOKafkaProducer, publications: Iterable[Publication]) -> _Batches:
+    """Yield one partition's publications in batches that the broker takes."""
     batch = producer.create_batch()
     for publication in publications:
         key = publication.key.encode()
         if batch.append(key=key, value=publication.value, timestamp=None) is None:
-            await (await producer.send_batch(batch, topic, partition=partition))
+            yield batch
             batch = producer.create_batch()
             batch.append(key=key, value=publication.value, timestamp=None)
-    await (await producer.send_batch(batch, topic, partition=partition))
+    yield batch
+
+
+async def _write_next(producer: AIOKafkaProducer, left: Iterable[tuple[str, int, _Batches]]) -> list[tuple[str, int, _Batches]]:
+    """Write the next batch of each partition and wait for all of them; return those that had one.
+
+    No task per partition: they are handed over in one go, leave in one request, and its answer acknowledges them together.
+    """
+    handed_over: list[tuple[str, int, _Batches]] = []
+    acknowledgements: list[asyncio.Future[Any]] = []
+    for topic, partition, batches in left:
+        batch = next(batches, None)
+        if batch is not None:
+            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+            handed_over.append((topic, partition, batches))
+    if acknowledgements:
+        await asyncio.wait(acknowledgements)
+    errors = [error for acknowledgement in acknowledgements if (error := acknowledgement.exception()) is not None]
+    if errors:
+        raise errors[0]
+    return handed_over
 
 
 @dataclass(slots=True)
