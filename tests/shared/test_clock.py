@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.clock import ManualClock, SystemClock, from_epoch_milliseconds, to_epoch_milliseconds
@@ -15,6 +15,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 steps = st.timedeltas(timedelta(0), timedelta(days=400))
 
 
+@settings(deadline=None)
 @given(st.integers(to_epoch_milliseconds(datetime(1, 1, 2, tzinfo=UTC)), to_epoch_milliseconds(datetime(9999, 12, 30, tzinfo=UTC))))
 def test_an_index_gives_back_the_moment_it_was_given(milliseconds: int) -> None:
     """A timer's row and its document agree on what is due, to the millisecond."""
@@ -23,6 +24,7 @@ def test_an_index_gives_back_the_moment_it_was_given(milliseconds: int) -> None:
     assert to_milliseconds(moment) == moment
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001 # `timezones` adds the zone
 def test_an_index_never_holds_a_moment_to_come(moment: datetime) -> None:
     """Rounded down: a timer is due when its row says so, never before its millisecond."""
@@ -30,6 +32,7 @@ def test_an_index_never_holds_a_moment_to_come(moment: datetime) -> None:
     assert to_epoch_milliseconds(to_milliseconds(moment)) == to_epoch_milliseconds(moment)
 
 
+@settings(deadline=None)
 @given(st.lists(steps))
 def test_a_manual_clock_shows_what_it_was_moved_by(moves: list[timedelta]) -> None:
     """Its moment and its seconds go together."""

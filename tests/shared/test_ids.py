@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ids import (
@@ -22,6 +22,7 @@ words = st.text(min_size=1)
 names = words.filter(lambda word: ":" not in word)
 
 
+@settings(deadline=None)
 @given(names, names, words)
 def test_a_thread_id_comes_apart_into_what_it_was_made_of(channel: str, account: str, customer: str) -> None:
     """Split at the first two colons: a customer's id may hold more."""
@@ -42,6 +43,7 @@ def test_what_is_no_thread_id_is_not_taken_apart(thread: str) -> None:
         split_thread(thread)
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text(), st.text())
 def test_a_redelivered_item_has_the_same_id(channel: str, account: str, kind: str, native_id: str) -> None:
     """The id follows from the item alone, and is never longer than an id may be."""
@@ -50,6 +52,7 @@ def test_a_redelivered_item_has_the_same_id(channel: str, account: str, kind: st
     assert len(first) <= ID_LENGTH_MAX
 
 
+@settings(deadline=None)
 @given(st.text(min_size=600), st.text(min_size=600))
 def test_ids_that_are_too_long_stay_apart(one: str, other: str) -> None:
     """A digest stands for a long one."""
@@ -57,6 +60,7 @@ def test_ids_that_are_too_long_stay_apart(one: str, other: str) -> None:
     assert len(ids) == len({one, other})
 
 
+@settings(deadline=None)
 @given(st.tuples(names, st.integers(1)), st.tuples(names, st.integers(1)))
 def test_two_outputs_never_share_an_id(one: tuple[str, int], other: tuple[str, int]) -> None:
     """Key and seq are both in it."""
@@ -71,6 +75,7 @@ def test_an_id_says_what_it_is_of() -> None:
     assert dead_letter_id("bot", "conversations", 3, 41) == "bot/conversations/3/41"
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_a_digest_stands_for_one_value(one: str, other: str) -> None:
     """Sixteen characters, half an emoji included."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -39,6 +39,7 @@ def test_a_new_trace_names_itself_and_whether_it_is_followed(sampled: bool) -> N
     assert one == f"00-{context.trace_id:032x}-{context.span_id:016x}-{'01' if sampled else '00'}"
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"\A[0-9a-f]{2}-[0-9a-fA-Fxyz_]{1,40}-[0-9a-f]{1,20}-[0-9a-f]{1,3}\Z"))
 def test_whatever_an_integrator_writes_as_a_trace_does_no_harm(traceparent: str) -> None:
     """It is a context or it is none; nothing raises."""

@@ -73,6 +73,7 @@ def test_nothing_is_never_too_much() -> None:
     assert not limit.would_exceed(0, NOON)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40)), max_size=20))
 def test_the_limit_is_what_a_minute_of_letters_says(per_minute_max: int, writes: list[tuple[int, int]]) -> None:
     """Against the plain sum over the last minute, however the letters come."""

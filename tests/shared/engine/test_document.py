@@ -69,6 +69,7 @@ def test_a_document_comes_back_from_the_store_as_it_went(document: Document[Memo
     assert list(back.seen) == list(document.seen)
 
 
+@settings(deadline=None)
 @given(documents)
 def test_a_copy_is_changed_without_changing_the_original(document: Document[Memory]) -> None:
     """A step works on copies, so that a plan that fails leaves memory as it was."""
@@ -97,6 +98,7 @@ def test_a_parked_key_has_no_timer() -> None:
     assert index_fields(Document("k", 0, due_at=NOON, parked="ValueError at x:1"))["due_at"] is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, RECENT_IDS_MAX * 2), max_size=50), st.integers(0, RECENT_IDS_MAX + 5))
 def test_the_ring_of_ids_keeps_the_youngest(tail: list[int], filler: int) -> None:
     """Never more than its bound; the last ones are in it."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.clock import ManualClock
@@ -119,6 +119,7 @@ def fetched(*offsets: int, topic: Any = COMMANDS, key: str = "k") -> list[Fetche
 # --- what is read -----------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 100), max_size=20), min_size=1, max_size=3))
 def test_topics_are_merged_by_time_and_never_within_themselves(clocks: list[list[int]]) -> None:
     """Whatever producers' clocks say, a topic's records stay in the order of their offsets; of two heads the older goes first."""

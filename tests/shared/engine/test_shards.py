@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.engine.document import Document
@@ -91,6 +91,7 @@ def test_the_nearest_timer_is_known() -> None:
     assert memory.seconds_to_next_timer(NOON + 10 * SECOND) == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), st.booleans()), max_size=60), st.integers(0, 5))
 def test_memory_is_bounded_and_keeps_what_was_used_last(steps: list[tuple[int, bool, bool]], documents_max: int) -> None:
     """Against a plain list in the order of use; marks are known of what is held, and of nothing else."""
