@@ -62,7 +62,25 @@ def create_app(
     routes: list[BaseRoute] = [Route(path, intake, methods=["POST", "GET"]) for path in paths]
     # Of telemetry there is a span per batch; one per request, which FastAPI makes by itself, would cost more than the request.
     quiet: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    return FastAPI(title="Parley ingest", routes=routes, lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=quiet)
+    return _App(intake, title="Parley ingest", routes=routes, lifespan=lifespan, openapi_url=None, redirect_slashes=False, telemetry=quiet)
+
+
+class _App(FastAPI):
+    """FastAPI, with a way past its middlewares for webhooks: they do for others what the intake does by itself, at a tenth of the cost."""
+
+    def __init__(self, intake: _Intake, **options: Any) -> None:
+        super().__init__(**options)
+        self._intake = intake
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            match scope["path"].split("/"):
+                case ["", "channels", channel] if channel:
+                    return await self._intake({**scope, "path_params": {"channel": channel}}, receive, send)
+                case ["", "channels", channel, account] if channel and account:
+                    return await self._intake({**scope, "path_params": {"channel": channel, "account": account}}, receive, send)
+        return await super().__call__(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)

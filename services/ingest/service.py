@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import uvicorn
+from prometheus_client import Counter, Histogram
 
 from services.ingest.core import IntakeCounts
 from services.ingest.http import create_app
@@ -27,6 +29,8 @@ from shared.topics import DELIVERIES, INBOUND, REJECTED
 from shared.tracing import new_traceparent
 
 READY_POLL_SECONDS = 1.0
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept: longer than load balancers do (60 s), or one of theirs ends under a webhook that just left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +38,43 @@ class PrometheusIntake:
     """Counts what ingest does in the process's metrics."""
 
     metrics: Metrics
+    _answers: dict[tuple[str, int], Counter] = field(default_factory=dict)
+    _items: dict[tuple[str, str], Counter] = field(default_factory=dict)
+    _seconds: dict[str, Histogram] = field(default_factory=dict)
 
     def answered(self, channel: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self.metrics.webhooks.labels(channel, str(status)).inc()
-        self.metrics.webhook_seconds.labels(channel).observe(seconds)
+        # Looking a child of a metric up by its labels costs more than counting, so each is looked up once.
+        counter = self._answers.get((channel, status))
+        if counter is None:
+            counter = self._answers[channel, status] = self.metrics.webhooks.labels(channel, str(status))
+        counter.inc()
+        histogram = self._seconds.get(channel)
+        if histogram is None:
+            histogram = self._seconds[channel] = self.metrics.webhook_seconds.labels(channel)
+        histogram.observe(seconds)
 
     def taken_in(self, channel: str, counts: IntakeCounts) -> None:
         """Count the items of one webhook."""
-        for outcome, number in (
-            ("accepted", counts.accepted.total()),
-            ("ignored", counts.ignored.total()),
-            ("rejected", counts.rejected.total()),
-            ("duplicate", counts.duplicates),
-        ):
-            if number:
-                self.metrics.items.labels(channel, outcome).inc(number)
+        self._count(channel, "accepted", counts.accepted.total())
+        self._count(channel, "ignored", counts.ignored.total())
+        self._count(channel, "rejected", counts.rejected.total())
+        self._count(channel, "duplicate", counts.duplicates)
+
+    def _count(self, channel: str, outcome: str, number: int) -> None:
+        if number:
+            counter = self._items.get((channel, outcome))
+            if counter is None:
+                counter = self._items[channel, outcome] = self.metrics.items.labels(channel, outcome)
+            counter.inc(number)
 
 
 def main() -> None:
     """Run until SIGTERM or Ctrl-C; settings come from the environment."""
+    if sys.platform != "win32":
+        import uvloop  # noqa: PLC0415 # not made for Windows
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     run_service("ingest", lambda: serve(ServiceSettings(), IngestSettings()))
 
 
@@ -85,6 +106,8 @@ async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
                 server_header=False,
                 date_header=False,
                 lifespan="off",
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=ingest.stop_grace_seconds,
             )
         )
