@@ -30,6 +30,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end; the client libraries' own log lines are kept off the screen: errors reach people as one line."""
     from shared.logs import configure_logs  # noqa: PLC0415 # only commands that connect need it
 
-    configure_logs(level="error", style="console", service="parley")
+    configure_logs(level="error", style="console", service="parley", for_good=False)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return asyncio.run(work)

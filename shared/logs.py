@@ -141,8 +141,11 @@ def _to_json(event: Any, **_: Any) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
-def configure_logs(*, level: str, style: str, service: str) -> None:
-    """Set up structlog and the standard library's logging for this process; lines go to standard error."""
+def configure_logs(*, level: str, style: str, service: str, for_good: bool = True) -> None:
+    """Set up structlog and the standard library's logging for this process; lines go to standard error.
+
+    With `for_good` every logger keeps this set-up from its first line on, which makes lines cheap; a short command need not.
+    """
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
     renderer: Any = structlog.processors.JSONRenderer(_to_json) if style == "json" else structlog.dev.ConsoleRenderer()
@@ -158,7 +161,7 @@ def configure_logs(*, level: str, style: str, service: str) -> None:
         processors=[*chain, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=for_good,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(without_foreign_words)
