@@ -33,6 +33,8 @@ OUTBOX_ENTRIES_MAX = 500
 """A key that has emitted so much in one step ends the step: its document carries all of it."""
 TRACE_SAMPLED = "-01"
 """How the trace context of a message ends whose way is traced (W3C trace context, flags)."""
+OUTBOX_BYTES_MAX = 4 * 1024 * 1024
+"""Likewise in bytes; a single decision with more is a bug of the rule. Far below what the store takes as one document."""
 STEP_OUTPUTS_MAX = 20_000
 """Outputs of one step after which it ends; the rest of the records waits for the next."""
 
@@ -178,7 +180,7 @@ class _Step(Generic[S]):
             self._bury(record, "invalid", str(error))
             return False
         self._take_event(document, record, event)
-        return len(document.outbox) >= OUTBOX_ENTRIES_MAX
+        return len(document.outbox) >= OUTBOX_ENTRIES_MAX or _size(document.outbox) >= OUTBOX_BYTES_MAX
 
     def _take_event(self, document: Document[S], record: Record, event: Event[Any]) -> None:
         """Decide about a valid event, unless it was seen or its key is parked."""
@@ -284,6 +286,8 @@ class _Step(Generic[S]):
             if len(value) > RECORD_BYTES_MAX:
                 raise OutputTooLargeError
             entries.append(Emitted(output.topic.name, output.key, value))
+        if _size(entries) > OUTBOX_BYTES_MAX:
+            raise OutputTooLargeError
         return entries, emitted_to
 
     def _bury(self, record: Record, reason: str, error: str) -> None:
@@ -300,6 +304,11 @@ class _Step(Generic[S]):
 def _publications(document: Document[Any]) -> list[Publication]:
     """Return the whole outbox of a document, in seq order."""
     return [Publication(_TOPIC_BY_NAME[entry.topic], entry.key, entry.value) for entry in document.outbox]
+
+
+def _size(entries: Sequence[Emitted]) -> int:
+    """Return the bytes of outputs."""
+    return sum(len(entry.value) for entry in entries)
 
 
 def _key_of(record: Record) -> str | None:

@@ -17,6 +17,8 @@ from shared.topics import COMMANDS, CONVERSATIONS, WORK, Topic
 
 AUTHOR = Author(kind=AuthorKind.AGENT, id="agent.test")
 TIMER = timedelta(seconds=10)
+SIZES = {"huge": 2_000_000, "large": 900_000, "flood": 900_000}
+COPIES = {"many": 1_000, "flood": 20}
 
 
 class Count(Frozen):
@@ -29,8 +31,8 @@ class Count(Frozen):
 class Counter:
     """Answers each note with a NoteAdded that carries the count; some words in the note make it misbehave.
 
-    `boom` raises, `huge` emits more than a record takes, `timer` arms the timer, `stuck` arms one that never lets go, `work` also
-    writes under another key, `many` emits a thousand outputs, `quiet` emits nothing.
+    `boom` raises, `huge` emits more than a record takes, `large` nearly as much, `flood` that twenty times over, `timer` arms the
+    timer, `stuck` arms one that never lets go, `work` also writes under another key, `many` emits a thousand outputs, `quiet` none.
     """
 
     name = "counter"
@@ -56,8 +58,8 @@ class Counter:
             counted = counted.but(due_at=now + TIMER)
         if text == "stuck":
             counted = counted.but(due_at=now)
-        words = "x" * 2_000_000 if text == "huge" else str(counted.notes)
-        outputs = [Output(CONVERSATIONS, event.subject, note(words))] * (1_000 if text == "many" else 1)
+        words = "x" * SIZES[text] if text in SIZES else str(counted.notes)
+        outputs = [Output(CONVERSATIONS, event.subject, note(words))] * COPIES.get(text, 1)
         if text == "work":
             outputs.insert(0, Output(WORK, "pool", WorkWithdrawn(conversation_id="c", thread=event.subject)))
         return Decision(counted, tuple(outputs))

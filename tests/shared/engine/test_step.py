@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from shared.engine.document import RECENT_IDS_MAX, SEEN_EMITTERS_MAX, Document
 from shared.engine.records import Publication, Record
-from shared.engine.step import OUTBOX_ENTRIES_MAX, STEP_OUTPUTS_MAX, Engine, Plan, TimerDue
+from shared.engine.step import OUTBOX_BYTES_MAX, OUTBOX_ENTRIES_MAX, STEP_OUTPUTS_MAX, Engine, Plan, TimerDue
 from shared.events.rejected import DeadLetter
-from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, WORK, dead_letters_of
+from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, RECORD_BYTES_MAX, WORK, dead_letters_of
 from tests.shared.engine.counting import STUCK_NOTES, TIMER, Count, Counter, closing, command, record, stored
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -240,6 +240,19 @@ def test_a_key_that_emits_very_much_ends_the_step() -> None:
     assert plan.taken == 1
     assert len(plan.publishes) >= OUTBOX_ENTRIES_MAX
     assert plan.commits == {COMMANDS: 1}
+
+
+def test_a_key_that_emits_large_outputs_ends_the_step_before_its_document_is_too_large() -> None:
+    """A burst of large messages on one thread: the outbox stays within what the store takes, however small its count."""
+    plan = step(*(record(command("large", event_id=str(number)), number) for number in range(20)))
+    assert plan.taken < 20
+    assert sum(len(entry.value) for entry in plan.touched["thread"].outbox) < OUTBOX_BYTES_MAX + RECORD_BYTES_MAX
+
+
+def test_a_single_decision_with_too_much_to_say_never_becomes_state() -> None:
+    """No store would take the document, and the partition would stand still."""
+    plan = step(record(command("flood", event_id="1"), 0))
+    assert [letter.error.split(" at ")[0] for letter in letters(plan)] == ["OutputTooLargeError"]
 
 
 def test_many_keys_that_emit_very_much_end_the_step_together(monkeypatch: pytest.MonkeyPatch) -> None:
