@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.ingest.body import IntakeLimits
+from shared.settings import EnvironmentSettings
 
 
-class IngestSettings(BaseSettings):
+class IngestSettings(EnvironmentSettings):
     """What an operator may change."""
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_INGEST_", frozen=True, extra="ignore")

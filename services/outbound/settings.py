@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pydantic import Field, PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.outbound.core.breaker import BreakerPolicy
 from services.outbound.core.retry import RetryPolicy
+from shared.settings import EnvironmentSettings
 
 
-class OutboundSettings(BaseSettings):
+class OutboundSettings(EnvironmentSettings):
     """What an operator may change."""
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_OUTBOUND_", frozen=True, extra="ignore")
