@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from shared import ids
 from shared.channels.contract import UNKNOWN_ACCOUNT, Item, ItemEvent, ItemIgnored, ItemRejected
-from shared.events.envelope import Event, new_event
+from shared.events.envelope import Event, EventData, encode_event
 from shared.events.rejected import WebhookRejected
 from shared.topics import REJECTED, Topic
 
@@ -34,12 +34,18 @@ HEADER_CHARACTERS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class IntakeRecord:
-    """One event for `topic` under `key`; `value` is the event as it stands on the topic."""
+    """One event for `topic` under `key`: its id, what it says, and the event as it stands on the topic."""
 
     topic: Topic
     key: str
-    event: Event[Any]
+    event_id: str
+    data: EventData
     value: bytes
+
+    @property
+    def event(self) -> Event[Any]:
+        """Return the event as whoever reads the topic sees it."""
+        return self.topic.decode(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +117,11 @@ def accept(items: Iterable[Item], webhook: Webhook, known_accounts: Container[st
                 notices.append(Notice(item.account, item.notice))
             continue
         record = _record(item, webhook, known_accounts)
-        if record.event.id in records:
+        if record.event_id in records:
             duplicates += 1
             continue
-        records[record.event.id] = record
-        data = record.event.data
+        records[record.event_id] = record
+        data = record.data
         if isinstance(data, WebhookRejected):
             rejected[data.reason] += 1
         else:
@@ -130,8 +136,10 @@ def _record(item: ItemEvent | ItemRejected, webhook: Webhook, known_accounts: Co
     if f"{webhook.channel}:{item.account}" not in known_accounts:
         explanation = f"no account {webhook.channel}:{item.account} is configured"
         return _rejected(webhook, item.account, "unknown_account", explanation, item.raw())
+    if not (0 < len(item.event_id) <= ids.ID_LENGTH_MAX and 0 < len(item.thread) <= ids.ID_LENGTH_MAX):
+        return _rejected(webhook, item.account, "unparseable", "the item's ids do not fit into an event", item.raw())
     try:
-        event = new_event(
+        value = encode_event(
             item.data,
             event_id=item.event_id,
             source=SOURCE,
@@ -139,13 +147,12 @@ def _record(item: ItemEvent | ItemRejected, webhook: Webhook, known_accounts: Co
             time=item.occurred_at,
             traceparent=webhook.traceparent,
         )
-        value = event.to_json()
-    except ValueError:
-        # pydantic's errors are ValueErrors; their messages repeat content, so they are not passed on.
+    except (ValueError, TypeError):
+        # pydantic's errors are ValueErrors, orjson's TypeErrors; their messages repeat content, so they are not passed on.
         return _rejected(webhook, item.account, "unparseable", "the item cannot be written as an event", item.raw())
     if len(value) > EVENT_BYTES_MAX:
         return _rejected(webhook, item.account, "unparseable", f"the event is larger than {EVENT_BYTES_MAX} bytes", item.raw())
-    return IntakeRecord(item.topic, item.thread, event, value)
+    return IntakeRecord(item.topic, item.thread, item.event_id, item.data, value)
 
 
 def _rejected(
@@ -165,12 +172,8 @@ def _rejected(
         headers={name: text[:HEADER_CHARACTERS_MAX] for name, text in webhook.headers.items() if name in HEADERS_KEPT},
         received_at=webhook.received_at,
     )
-    event = new_event(
-        data,
-        event_id=ids.webhook_item_id(webhook.channel, filed_under, f"rejected.{reason}", hashlib.sha256(raw).hexdigest()),
-        source=SOURCE,
-        subject=filed_under,
-        time=webhook.received_at,
-        traceparent=webhook.traceparent,
+    event_id = ids.webhook_item_id(webhook.channel, filed_under, f"rejected.{reason}", hashlib.sha256(raw).hexdigest())
+    value = encode_event(
+        data, event_id=event_id, source=SOURCE, subject=filed_under, time=webhook.received_at, traceparent=webhook.traceparent
     )
-    return IntakeRecord(REJECTED, filed_under, event, event.to_json())
+    return IntakeRecord(REJECTED, filed_under, event_id, data, value)

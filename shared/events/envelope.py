@@ -158,13 +158,16 @@ def encode_event(
     source: str,
     subject: str,
     time: datetime,
-    seq: int,
-    previousseq: int | None,
-    emitter: str | None,
-    causationid: str,
-    traceparent: str | None,
+    seq: int | None = None,
+    previousseq: int | None = None,
+    emitter: str | None = None,
+    causationid: str | None = None,
+    traceparent: str | None = None,
 ) -> bytes:
-    """Return the record of an output of ours: what `new_event(…).to_json()` returns, without building and checking the envelope."""
+    """Return the record of an event of ours: what `new_event(…).to_json()` returns, without building and checking the envelope.
+
+    For those whose ids are bounded by themselves (shared/ids.py); raises ValueError where `data` cannot be written.
+    """
     document: dict[str, Any] = {
         "specversion": "1.0",
         "id": event_id,
@@ -173,13 +176,15 @@ def encode_event(
         "subject": subject,
         "time": format_time(to_milliseconds(time)),
         "datacontenttype": "application/json",
-        "seq": seq,
     }
+    if seq is not None:
+        document["seq"] = seq
     if previousseq is not None:
         document["previousseq"] = previousseq
     if emitter is not None:
         document["emitter"] = emitter
-    document["causationid"] = causationid
+    if causationid is not None:
+        document["causationid"] = causationid
     if traceparent is not None:
         document["traceparent"] = traceparent
     document["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True, by_alias=True))
