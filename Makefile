@@ -45,8 +45,20 @@ fmt: $(STAMP)  ## Format the code and fix what can be fixed
 docs: $(STAMP)  ## Generate docs/asyncapi.yaml, docs/settings.md and the other generated pages
 	@$(BIN)/python -m cli.docs
 
+sim: $(STAMP)  ## Simulate days under crashes: SEED=… STEPS=… HOURS=…
+	@$(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(STEPS),--steps $(STEPS)) $(if $(HOURS),--hours $(HOURS))
+
+chaos: $(STAMP)  ## Faults on the real parts under load: MINUTES=… SEED=… FAULT=F7
+	@$(BIN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(FAULT),--fault $(FAULT))
+
+fuzz: $(STAMP)  ## Bad input into every parser and consumer: INPUTS=…
+	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS))
+
 bench: $(STAMP)  ## Measure; JSON lines on standard output
 	@$(BIN)/python -m tests.bench
+
+profile: $(STAMP)  ## Where the CPU of the reducer and of ingest goes
+	@$(BIN)/python -m tests.bench.profile
 
 lock: $(STAMP)  ## Compile requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
@@ -55,4 +67,4 @@ lock: $(STAMP)  ## Compile requirements.lock anew from pyproject.toml
 clean:  ## Remove the virtual environment, caches and local data
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
 
-.PHONY: help install demo up test lint fmt docs bench lock clean
+.PHONY: help install demo up test lint fmt docs sim chaos fuzz bench profile lock clean
