@@ -66,14 +66,27 @@ class Child:
         self._process = await self._spawn()
         self._supervisor = asyncio.create_task(self._supervise(self._process), name=f"supervise {self.spec.name}")
 
-    def kill(self) -> int:
-        """End the process as a crash would (SIGKILL); supervision starts it again. Returns the id that was killed."""
+    def kill(self, *, restart: bool = True) -> int:
+        """End the process as a crash would (SIGKILL); supervision starts it again, unless told not to. Returns the id that was killed."""
+        self._stopping = self._stopping or not restart
+        return self.send_signal(signal.SIGKILL)
+
+    def freeze(self) -> int:
+        """Stop the process where it is (SIGSTOP), until `thaw`; returns its id."""
+        return self.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> int:
+        """Let a frozen process go on; returns its id."""
+        return self.send_signal(signal.SIGCONT)
+
+    def send_signal(self, number: signal.Signals) -> int:
+        """Send a signal; returns the id it went to. Raises ProcessLookupError where nothing runs."""
         if self.pid is None or self._process is None:
             message = f"{self.spec.name} is not running"
             raise ProcessLookupError(message)
-        killed = self._process.pid
-        self._process.kill()
-        return killed
+        pid = self._process.pid
+        self._process.send_signal(number)
+        return pid
 
     async def stop(self) -> None:
         """End the process in good order, or kill it after STOP_SECONDS_MAX; it is not started again."""
@@ -82,6 +95,7 @@ class Child:
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
+                process.send_signal(signal.SIGCONT)  # a frozen process would not hear the other
             try:
                 async with asyncio.timeout(STOP_SECONDS_MAX):
                     await process.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ MEBIBYTE_BYTES = 1024 * 1024
 MESSAGE_BYTES_MAX = 4 * MEBIBYTE_BYTES
 REPLICAS_MAX = 3
 INTERNAL_PARTITIONS = 6
+PROTOCOLS = "listener.security.protocol.map"
 
 # The same on every node. Kafka's defaults suit machines of their own; these suit a laptop that runs ten other processes.
 COMMON_SETTINGS: dict[str, str | int] = {
     "process.roles": "broker,controller",
-    "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    PROTOCOLS: "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "CLIENT",
     "controller.listener.names": "CONTROLLER",
     # A mistyped topic is an error, not a new topic.
@@ -52,6 +54,19 @@ COMMON_SETTINGS: dict[str, str | int] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """A way of its own to a node, by name: the node listens on `listen_port` and tells clients to connect to `advertised_port`.
+
+    Who listens on the advertised port (a proxy that makes faults) sees all the traffic of those clients: Kafka's clients connect to
+    where the broker says it is, not to where they were first told.
+    """
+
+    name: str
+    listen_port: int
+    advertised_port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One node (broker and controller in one process): its number from 1, its directory, its ports on loopback."""
 
@@ -59,6 +74,7 @@ class Node:
     directory: Path
     client_port: int
     controller_port: int
+    edges: tuple[Edge, ...] = ()
 
     @property
     def settings_path(self) -> Path:
@@ -87,16 +103,27 @@ class Cluster:
         """The client addresses, joined by commas."""
         return ",".join(f"{LOOPBACK}:{node.client_port}" for node in self.nodes)
 
+    def bootstrap_servers_of(self, edge: str) -> str:
+        """Return the addresses that clients of `edge` are told; raises ConfigurationError where the cluster has no such edge."""
+        ports = [one.advertised_port for node in self.nodes for one in node.edges if one.name == edge]
+        if not ports:
+            raise ConfigurationError(f"The cluster has no edge {edge!r}; name it when the cluster is made.")
+        return ",".join(f"{LOOPBACK}:{port}" for port in ports)
+
     def settings_of(self, node: Node) -> dict[str, str | int]:
         """Return the broker settings of `node`."""
         replicas = min(len(self.nodes), REPLICAS_MAX)
         in_sync = max(1, replicas - 1)
         client, controller = f"CLIENT://{LOOPBACK}:{node.client_port}", f"CONTROLLER://{LOOPBACK}:{node.controller_port}"
+        listening = [f"{_listener(edge.name)}://{LOOPBACK}:{edge.listen_port}" for edge in node.edges]
+        advertised = [f"{_listener(edge.name)}://{LOOPBACK}:{edge.advertised_port}" for edge in node.edges]
+        protocols = [str(COMMON_SETTINGS[PROTOCOLS]), *(f"{_listener(edge.name)}:PLAINTEXT" for edge in node.edges)]
         return COMMON_SETTINGS | {
             "node.id": node.number,
             "log.dirs": str(node.directory / "log"),
-            "listeners": f"{client},{controller}",
-            "advertised.listeners": client,
+            PROTOCOLS: ",".join(protocols),
+            "listeners": ",".join([client, *listening, controller]),
+            "advertised.listeners": ",".join([client, *advertised]),
             "controller.quorum.voters": ",".join(f"{voter.number}@{LOOPBACK}:{voter.controller_port}" for voter in self.nodes),
             "default.replication.factor": replicas,
             "min.insync.replicas": in_sync,
@@ -114,12 +141,17 @@ class Cluster:
         node.settings_path.write_text("".join(lines), encoding="utf-8")
 
 
+def _listener(edge: str) -> str:
+    """Return the listener's name of an edge."""
+    return f"EDGE_{edge.upper()}"
+
+
 def _escape(value: str | int) -> str:
     r"""Return `value` as a Java properties file takes it: a backslash is doubled, what is not ASCII becomes \uXXXX."""
     return str(value).replace("\\", "\\\\").encode("ascii", "backslashreplace").decode("ascii")
 
 
-def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bool) -> Cluster:
+def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bool, edges: Sequence[str] = ()) -> Cluster:
     """Return the cluster of `directory`, a new one where there is none; remember its id and ports there.
 
     Args:
@@ -127,6 +159,7 @@ def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bo
         brokers: How many nodes it must have.
         port: The client port of the first node that the caller demands; None for any.
         running: Whether some nodes run: then every port stays as it is.
+        edges: Ways of their own that each node has; see Edge.
 
     Raises:
         ConfigurationError: The directory holds a cluster of another size.
@@ -140,26 +173,44 @@ def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bo
     if size not in {0, brokers}:
         raise ConfigurationError(f"{directory} holds a cluster of {size} brokers, not {brokers}. Use another data directory.")
     ports = known["ports"] if running else _choose_ports(known["ports"], brokers=brokers, port=port)
+    edge_ports = known.get("edges", {})
+    if not running:
+        edge_ports = _choose_edge_ports(edge_ports, edges, brokers=brokers, taken=[one for pair in ports for one in pair])
     draft = memory.with_suffix(".draft")
-    draft.write_text(json.dumps({"cluster_id": known["cluster_id"], "ports": ports}), encoding="utf-8")
+    draft.write_text(json.dumps({"cluster_id": known["cluster_id"], "ports": ports, "edges": edge_ports}), encoding="utf-8")
     draft.replace(memory)
-    nodes = (Node(number, directory / f"node-{number}", client, controller) for number, (client, controller) in enumerate(ports, start=1))
+    nodes = (
+        Node(number, directory / f"node-{number}", client, controller, tuple(Edge(name, *edge_ports[name][number - 1]) for name in edges))
+        for number, (client, controller) in enumerate(ports, start=1)
+    )
     return Cluster(known["cluster_id"], tuple(nodes))
 
 
 def _choose_ports(known: list[list[int]], *, brokers: int, port: int | None) -> list[list[int]]:
     """Return (client, controller) per node: the demanded client ports, else the known ones where they are free, else new ones."""
     taken: list[int] = []
-
-    def choose(wish: int | None) -> int:
-        fits = wish is not None and wish not in taken and port_is_free(wish)
-        taken.append(wish if wish is not None and fits else free_port(taken=taken))
-        return taken[-1]
-
     if port is not None:
         taken += [demand_port(port + index, f"Kafka node {index + 1}") for index in range(brokers)]
-    clients = list(taken) or [choose(pair[0] if pair else None) for pair in known or [[]] * brokers]
-    return [[client, choose(pair[1] if pair else None)] for client, pair in zip(clients, known or [[]] * brokers, strict=True)]
+    clients = list(taken) or [_choose(pair[0] if pair else None, taken) for pair in known or [[]] * brokers]
+    return [[client, _choose(pair[1] if pair else None, taken)] for client, pair in zip(clients, known or [[]] * brokers, strict=True)]
+
+
+def _choose_edge_ports(
+    known: dict[str, list[list[int]]], edges: Sequence[str], *, brokers: int, taken: list[int]
+) -> dict[str, list[list[int]]]:
+    """Return (listening, advertised) per node and edge. A known advertised port stays: whoever listens there has it already."""
+    chosen: dict[str, list[list[int]]] = {}
+    for name in edges:
+        pairs: list[list[int]] = known.get(name) or [[]] * brokers
+        chosen[name] = [[_choose(pair[0] if pair else None, taken), pair[1] if pair else _choose(None, taken)] for pair in pairs]
+    return chosen
+
+
+def _choose(wish: int | None, taken: list[int]) -> int:
+    """Return a free port that is not in `taken`, the wished one where it is; it is added to `taken`."""
+    fits = wish is not None and wish not in taken and port_is_free(wish)
+    taken.append(wish if wish is not None and fits else free_port(taken=taken))
+    return taken[-1]
 
 
 def _new_cluster_id() -> str:

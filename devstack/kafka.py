@@ -55,6 +55,7 @@ class EmbeddedKafka:
         data_directory: Where the cluster lives; made when absent.
         brokers: 1, or 3 for replication (then internal topics have 3 replicas and `min.insync.replicas` is 2).
         port: The client port of the first node, the others take the next ones; free ports by default.
+        edges: Ways of their own that clients may be given, each through a port where something else listens; see `edge_ports`.
         heap_megabytes: The largest heap of each node.
         cache: Where jars and class archive are kept; `cache_directory()` by default.
         java: The runtime; `find_java()` by default.
@@ -66,6 +67,7 @@ class EmbeddedKafka:
         *,
         brokers: int = 1,
         port: int | None = None,
+        edges: Sequence[str] = (),
         heap_megabytes: int = HEAP_MEGABYTES,
         cache: Path | None = None,
         java: Java | None = None,
@@ -75,6 +77,7 @@ class EmbeddedKafka:
         self._directory = data_directory.absolute()
         self._brokers = brokers
         self._port = port
+        self._edges = tuple(edges)
         self._heap = f"-Xmx{heap_megabytes}m"
         self._cache = cache_directory() if cache is None else cache
         self._java = java
@@ -93,6 +96,28 @@ class EmbeddedKafka:
             BrokerUnavailableError: The cluster was never started.
         """
         return self._require_cluster().bootstrap_servers
+
+    def bootstrap_servers_of(self, edge: str) -> str:
+        """Return the addresses that clients of `edge` are told; somebody has to listen there and pass on (`edge_ports`).
+
+        Raises:
+            BrokerUnavailableError: The cluster was never started.
+            ConfigurationError: There is no such edge.
+        """
+        return self._require_cluster().bootstrap_servers_of(edge)
+
+    @property
+    def edge_ports(self) -> dict[str, list[tuple[int, int]]]:
+        """Per edge and node: the port that clients are told, and the node's own that it has to lead to.
+
+        Raises:
+            BrokerUnavailableError: The cluster was never started.
+        """
+        nodes = self._require_cluster().nodes
+        return {
+            name: [(edge.advertised_port, edge.listen_port) for node in nodes for edge in node.edges if edge.name == name]
+            for name in self._edges
+        }
 
     @property
     def cluster_id(self) -> str:
@@ -144,7 +169,9 @@ class EmbeddedKafka:
             try:
                 self._own_directory()
                 self._prepare_command()
-                self._cluster = load_cluster(self._directory, brokers=self._brokers, port=self._port, running=bool(self.pids))
+                self._cluster = load_cluster(
+                    self._directory, brokers=self._brokers, port=self._port, running=bool(self.pids), edges=self._edges
+                )
                 format_storage(self._command, self._cluster)
                 for node in self._cluster.nodes:
                     if node.number not in self.pids:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ READERS = ("conversation", "dispatch", "bot", "sla", "outbound")
 READY_SECONDS_MAX = 60.0
 READY_POLL_SECONDS = 0.1
 EMULATED_CHANNEL = "whatsapp"
+FIRST_INSTANCE = "0"
+"""The instance of a service's first process; the settings' default."""
 
 
 class StackError(ParleyError):
@@ -49,6 +51,14 @@ class StackOptions:
     ingest_port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     emulator: Mapping[str, Any] = field(default_factory=dict)
+    layout: TopicLayout | None = None
+    """How topics are made; `partitions` without replicas where it is None."""
+    emulator_port: int = 0
+    broker: Callable[[Path], AbstractAsyncContextManager[str]] = kafka_bootstrap_servers
+    """Starts the broker below a directory, ends it, and gives its bootstrap servers."""
+    environment_of: Callable[[str], Mapping[str, str]] = lambda _service: {}
+    """What the environment of one service has besides; asked for at each start of one."""
+    command_of: Callable[[str], Sequence[str]] = lambda service: (sys.executable, "-m", f"services.{service}")
     on_line: Callable[[str, str], None] = lambda _name, _line: None
     on_step: Callable[[str], None] = lambda _step: None
     on_restart: Callable[[str, int], None] = lambda _name, _code: None
@@ -56,7 +66,10 @@ class StackOptions:
 
 @dataclass(slots=True)
 class Stack:
-    """A running stack. `secrets` are what the channels' side and the services agree on in this run."""
+    """A running stack. `secrets` are what the channels' side and the services agree on in this run.
+
+    `children` and `health_ports` are by process: the first of a service has the service's name, another one `<service>-<instance>`.
+    """
 
     options: StackOptions
     centre: ContactCentre
@@ -67,6 +80,27 @@ class Stack:
     secrets: Mapping[str, str]
     children: dict[str, Child] = field(default_factory=dict)
     health_ports: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ingest_port(self) -> int:
+        """Return the port on which webhooks are taken in."""
+        return int(self.ingest_url.rsplit(":", 1)[1])
+
+    async def start_service(self, service: str, *, instance: str = FIRST_INSTANCE) -> str:
+        """Start another process of a service, or one that was stopped; return its name here. It is ready some time later."""
+        name = service if instance == FIRST_INSTANCE else f"{service}-{instance}"
+        self.health_ports[name] = free_port()
+        environment = {**_environment(self, service), "PARLEY_HEALTH_PORT": str(self.health_ports[name]), "PARLEY_INSTANCE": instance}
+        spec = ChildSpec(name, tuple(self.options.command_of(service)), environment, self.options.directory / f"{name}.log")
+        child = Child(spec, on_line=self.options.on_line, on_restart=self.options.on_restart)
+        self.children[name] = child
+        await child.start()
+        return name
+
+    async def stop_service(self, name: str) -> None:
+        """Stop a process in good order and forget it."""
+        await self.children[name].stop()
+        del self.children[name], self.health_ports[name]
 
     async def wait_until_ready(self, services: Sequence[str] | None = None) -> None:
         """Return when the services' probes say that they are ready; raise StackError when one is not within READY_SECONDS_MAX."""
@@ -102,22 +136,27 @@ async def running_stack(options: StackOptions) -> AsyncIterator[Stack]:
     options.directory.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as exits:
         options.on_step("Starting the broker")
-        bootstrap = await exits.enter_async_context(kafka_bootstrap_servers(options.directory / "kafka"))
+        bootstrap = await exits.enter_async_context(options.broker(options.directory / "kafka"))
         prefix = options.environment.get("PARLEY_TOPIC_PREFIX", "parley.")
         options.on_step("Making the topics")
-        await create_topics(bootstrap, prefix, all_topics(READERS), TopicLayout(options.partitions))
+        await create_topics(bootstrap, prefix, all_topics(READERS), options.layout or TopicLayout(options.partitions))
         ingest_port = options.ingest_port or free_port()
         secrets = {name: new_id() for name in ("app_secret", "access_token", "verify_token")}
         stack = Stack(options, centre, bootstrap, f"http://127.0.0.1:{ingest_port}", "", prefix, secrets)
         options.on_step("Starting the channels' side")
         stack.emulator_url = await _start_emulator(stack, exits)
+        exits.push_async_callback(_stop_services, stack)
         options.on_step(f"Starting {len(options.services)} services")
         for name in options.services:
-            await _start_service(stack, name, ingest_port, exits)
+            await stack.start_service(name)
         await stack.wait_until_ready()
         yield stack
         options.on_step("Stopping")
-        await asyncio.gather(*(child.stop() for child in stack.children.values()))
+
+
+async def _stop_services(stack: Stack) -> None:
+    """Stop all processes of the services at once."""
+    await asyncio.gather(*(child.stop() for name, child in stack.children.items() if name in stack.health_ports))
 
 
 async def _start_emulator(stack: Stack, exits: AsyncExitStack) -> str:
@@ -131,7 +170,7 @@ async def _start_emulator(stack: Stack, exits: AsyncExitStack) -> str:
 
     path = stack.options.directory / "emulator.json"
     path.write_text(json.dumps(emulator_settings(stack)), encoding="utf-8")
-    command = (sys.executable, "-m", "devstack.emulator", "--port", "0", "--config", str(path))
+    command = (sys.executable, "-m", "devstack.emulator", "--port", str(stack.options.emulator_port), "--config", str(path))
     child = Child(ChildSpec("emulator", command, log_path=stack.options.directory / "emulator.log"), on_line=on_line)
     stack.children["emulator"] = child
     await child.start()
@@ -143,27 +182,22 @@ async def _start_emulator(stack: Stack, exits: AsyncExitStack) -> str:
         raise StackError(f"the emulator did not start: see {child.spec.log_path}") from None
 
 
-async def _start_service(stack: Stack, name: str, ingest_port: int, exits: AsyncExitStack) -> None:
+def _environment(stack: Stack, service: str) -> dict[str, str]:
+    """Return what a service's environment has besides ours."""
     options = stack.options
-    stack.health_ports[name] = free_port()
-    environment = {
+    return {
         "KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
         "PARLEY_DATA_DIRECTORY": str(options.directory / "data"),
         "PARLEY_CONFIG_DIRECTORY": str(options.config_directory),
         "PARLEY_PARTITIONS": str(options.partitions),
-        "PARLEY_HEALTH_PORT": str(stack.health_ports[name]),
-        "PARLEY_INGEST_PORT": str(ingest_port),
+        "PARLEY_INGEST_PORT": str(stack.ingest_port),
         "PARLEY_WHATSAPP_APP_SECRET": stack.secrets["app_secret"],
         "PARLEY_WHATSAPP_VERIFY_TOKEN": stack.secrets["verify_token"],
         "PARLEY_WHATSAPP_ACCESS_TOKEN": stack.secrets["access_token"],
         "PARLEY_WHATSAPP_API_BASE_URL": stack.emulator_url,
         **options.environment,
+        **options.environment_of(service),
     }
-    spec = ChildSpec(name, (sys.executable, "-m", f"services.{name}"), environment, options.directory / f"{name}.log")
-    child = Child(spec, on_line=options.on_line, on_restart=options.on_restart)
-    stack.children[name] = child
-    await child.start()
-    exits.push_async_callback(child.stop)
 
 
 def emulator_settings(stack: Stack) -> dict[str, Any]:
