@@ -20,7 +20,7 @@ from devstack.children import Child, ChildSpec
 from devstack.kafka import kafka_bootstrap_servers
 from devstack.ports import free_port
 from shared.contact_centre.loader import load_contact_centre
-from shared.contact_centre.models import ContactCentre
+from shared.contact_centre.models import ContactCentre, MessageTemplate, TemplateText
 from shared.engine.topic_admin import TopicLayout, create_topics
 from shared.errors import ParleyError
 from shared.ids import new_id
@@ -204,7 +204,7 @@ def emulator_settings(stack: Stack) -> dict[str, Any]:
     """Return the emulator's configuration: the numbers and templates of the contact centre, as the vendor would have them on file."""
     accounts = {key.split(":", 1)[1]: account for key, account in stack.centre.accounts.items() if key.startswith(f"{EMULATED_CHANNEL}:")}
     templates = [
-        {"name": template.name, "language": language, "category": template.category, "body": text.body, "body_parameters": text.parameters}
+        on_file(template, language, text)
         for template in stack.centre.templates
         if template.channel == EMULATED_CHANNEL
         for language, text in template.languages.items()
@@ -220,6 +220,21 @@ def emulator_settings(stack: Stack) -> dict[str, Any]:
     }
     settings: dict[str, Any] = {"whatsapp": whatsapp}
     return _merged(settings, stack.options.emulator)
+
+
+def on_file(template: MessageTemplate, language: str, text: TemplateText) -> dict[str, Any]:
+    """Return a template in one language as the vendor has it on file: under its own names, codes and kinds of buttons."""
+    header, buttons = text.header, text.buttons
+    return {
+        "name": text.name or template.name,
+        "language": (text.code or language).replace("-", "_"),
+        "category": template.category,
+        "body": text.body,
+        "body_parameters": text.parameters,
+        "parameter_names": text.parameter_names,
+        "header": {"format": header.kind.upper(), "text": header.text or ""} if header else None,
+        "buttons": [{"type": button.kind.upper(), "text": button.text, "url": button.url or ""} for button in buttons],
+    }
 
 
 def _merged(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from shared.errors import ParleyError
 SENSITIVE_FIELDS = frozenset(
     {
         "text", "body", "content", "caption", "message", "vcard", "payload", "parameters", "values", "value", "answer", "question",
-        "phone", "phones", "to", "email", "username", "display_name", "customer", "name",
+        "named_parameters", "phone", "phones", "to", "email", "username", "display_name", "customer", "name",
         "token", "access_token", "secret", "app_secret", "verify_token", "authorization", "password", "signature", "uri",
     }
 )  # fmt: skip

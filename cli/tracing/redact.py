@@ -9,8 +9,11 @@ from cli.masking import mask_number
 from cli.tracing.story import FACTS_SHOWN
 
 TEXTS = frozenset(
-    {"text", "caption", "body", "summary", "note", "description", "parameters", "values", "value", "vcard", "title", "filename", "url"}
-)
+    {
+        "text", "caption", "body", "summary", "note", "description", "parameters", "named_parameters", "values", "value", "vcard", "title",
+        "filename", "url",
+    }
+)  # fmt: skip
 """Fields that hold what somebody wrote, or lead to it."""
 PERSONS = frozenset({"phone", "phones", "email", "emails", "display_name", "username", "name", "key"})
 """Fields that say who somebody is; the names of authors and of templates are kept."""

@@ -136,13 +136,17 @@ class WindowRule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A channel's rules as dated data. `templates`: it knows approved templates that may go out outside every window."""
+    """A channel's rules as dated data. `templates`: it knows approved templates that may go out outside every window.
+
+    `template_languages`: the tags (BCP 47) under which it approves them; none: any.
+    """
 
     channel: str
     channel_class: Literal["messaging", "social", "live"]
     windows: tuple[WindowRule, ...] = ()
     window_needed: bool = True
     templates: bool = False
+    template_languages: tuple[str, ...] = ()
 
 
 class Unrenderable(Exception):  # noqa: N818 # it reads as what it says about the send

@@ -69,6 +69,8 @@ class PolicyDocument(BaseModel):
     channel_class: Literal["messaging", "social", "live"]
     window_needed: bool = True
     templates: bool = False
+    template_languages: tuple[str, ...] = ()
+    template_languages_source: str = ""
     windows: tuple[WindowRow, ...] = ()
     limits: LimitsRow
     content: dict[str, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
@@ -82,6 +84,7 @@ class PolicyDocument(BaseModel):
             windows=tuple(row.rule() for row in self.windows),
             window_needed=self.window_needed,
             templates=self.templates,
+            template_languages=self.template_languages,
         )
 
     def account_limits(self) -> Limits:

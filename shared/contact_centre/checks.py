@@ -17,7 +17,17 @@ from zoneinfo import available_timezones
 
 import holidays
 
-from shared.contact_centre.models import Break, Calendar, ContactCentre, Hours, MessageTemplate, Promise
+from shared.contact_centre.models import (
+    Break,
+    Calendar,
+    ContactCentre,
+    HeaderOnFile,
+    Hours,
+    MessageTemplate,
+    Promise,
+    TemplateText,
+    placeholders_in,
+)
 from shared.contact_centre.yaml_files import DataPath
 
 
@@ -231,6 +241,7 @@ def _promises(promises: tuple[Promise, ...], names: Names) -> Iterator[Problem]:
 def _templates(templates: tuple[MessageTemplate, ...], names: Names) -> Iterator[Problem]:
     """Yield what is wrong with templates."""
     yield from repeated((f"{one.channel}/{one.name}" for one in templates), "template", ("templates",), last=("name",))
+    yield from _approved_twice(templates)
     for index, template in enumerate(templates):
         path = ("templates", index)
         yield from unknown("channel", template.channel, names.channels, (*path, "channel"))
@@ -239,7 +250,45 @@ def _templates(templates: tuple[MessageTemplate, ...], names: Names) -> Iterator
             of_channel = {name for name in names.accounts if name.startswith(f"{template.channel}:")}
             yield from unknown(f"{template.channel} account", account, of_channel, (*path, "accounts", number))
         for language, text in template.languages.items():
-            placeholders = set(re.findall(r"\{\{(\d+)\}\}", text.body))
-            if placeholders != {str(number) for number in range(1, text.parameters + 1)}:
-                message = f"parameters says {text.parameters}, the body has {', '.join(sorted(placeholders)) or 'none'}; they count from 1"
-                yield Problem((*path, "languages", language, "body"), message)
+            yield from _template_text(text, (*path, "languages", language))
+
+
+def _approved_twice(templates: tuple[MessageTemplate, ...]) -> Iterator[Problem]:
+    """Yield the texts that would be sent under a name and code that another text has: the channel knows only one of them."""
+    seen: set[tuple[str, str, str]] = set()
+    for index, template in enumerate(templates):
+        for language, text in template.languages.items():
+            approved = (template.channel, text.name or template.name, text.code or language)
+            if approved in seen:
+                message = f"'{approved[1]}' in {approved[2]} stands twice; a language without a code of its own needs a name of its own"
+                yield Problem(("templates", index, "languages", language, "body"), message)
+            seen.add(approved)
+
+
+def _template_text(text: TemplateText, path: DataPath) -> Iterator[Problem]:
+    """Yield what is wrong with a template in one language."""
+    placeholders = set(placeholders_in(text.body))
+    declared = set(text.parameter_names) or {str(number) for number in range(1, text.parameters + 1)}
+    if text.parameter_names and text.parameters:
+        yield Problem((*path, "parameters"), "placeholders are counted (parameters) or named (parameter_names), not both")
+    elif placeholders != declared:
+        said = f"parameter_names says {', '.join(text.parameter_names)}" if text.parameter_names else f"parameters says {text.parameters}"
+        yield Problem((*path, "body"), f"{said}, the body has {', '.join(sorted(placeholders)) or 'none'}; they count from 1")
+    if text.header is not None:
+        yield from _template_header(text.header, (*path, "header"))
+    for number, button in enumerate(text.buttons):
+        where = (*path, "buttons", number)
+        if (button.kind == "url") != (button.url is not None):
+            yield Problem((*where, "kind"), "a url button needs its url, and no other button has one")
+        elif placeholders_in(button.url or "") and not re.search(r"\{\{\s*\w+\s*\}\}$", button.url or ""):
+            yield Problem((*where, "url"), "the placeholder of a web address stands at its end")
+
+
+def _template_header(header: HeaderOnFile, path: DataPath) -> Iterator[Problem]:
+    """Yield what is wrong with a header."""
+    if (header.kind == "text") != (header.text is not None):
+        yield Problem((*path, "kind"), "a text header needs its text, and no other header has one")
+    if len(header.placeholders) > 1:
+        yield Problem((*path, "text"), "a header has at most one placeholder")
+    if header.kind in {"text", "location"} and (header.media_id or header.url or header.filename):
+        yield Problem((*path, "kind"), f"a {header.kind} header has no file")

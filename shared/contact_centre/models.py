@@ -50,6 +50,11 @@ Day = Annotated[date, BeforeValidator(_day)]
 """A date in a calendar's zone."""
 
 
+def placeholders_in(text: str) -> tuple[str, ...]:
+    """Return what stands between the double braces of `text`, in its order, each once."""
+    return tuple(dict.fromkeys(re.findall(r"\{\{\s*(\w+)\s*\}\}", text)))
+
+
 class Configured(BaseModel):
     """A part of the configuration: frozen, and a field it does not know is a mistake."""
 
@@ -157,11 +162,57 @@ class Promise(Configured):
     resolution: ClockTarget | None = None
 
 
+class HeaderOnFile(Configured):
+    """What an approved template shows above its body: a text with at most one placeholder, a file or a place.
+
+    `media_id` (the channel's) or `url` of a file that is sent where the author gives none; `filename` is a document's.
+    """
+
+    kind: Literal["text", "image", "video", "document", "location"]
+    text: Words | None = None
+    media_id: str | None = None
+    url: str | None = None
+    filename: str | None = None
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Return the names (or numbers) of the text's placeholders, in their order."""
+        return placeholders_in(self.text or "")
+
+
+class ButtonOnFile(Configured):
+    """A button of an approved template. A `url` that ends in `{{1}}` needs its end from whoever sends, a copy_code its code."""
+
+    kind: Literal["quick_reply", "url", "copy_code", "flow", "phone_number"]
+    text: Words
+    url: str | None = None
+
+    @property
+    def needs_value(self) -> bool:
+        """Return whether the template cannot be sent without a value for this button."""
+        return self.kind == "copy_code" or bool(placeholders_in(self.url or ""))
+
+    @property
+    def takes_value(self) -> bool:
+        """Return whether a value may be given: a telephone number or a whole web address takes none."""
+        return self.needs_value or self.kind in {"quick_reply", "flow"}
+
+
 class TemplateText(Configured):
-    """An approved template in one language. `parameters` counts the placeholders of the body."""
+    """An approved template in one language. `parameters` counts the placeholders of the body, `{{1}}` and on.
+
+    Where the body names its placeholders (`{{order}}`), they are listed in `parameter_names`. `code` is the language's tag under
+    which the channel approved the text, where that is another than ours (`pt-BR` for `pt`), and `name` the name, where a language
+    that the channel has no code for needed a template of its own.
+    """
 
     body: Words
     parameters: int = Field(default=0, ge=0, le=20)
+    parameter_names: tuple[str, ...] = Field(default=(), max_length=20)
+    header: HeaderOnFile | None = None
+    buttons: tuple[ButtonOnFile, ...] = Field(default=(), max_length=10)
+    code: Language | None = None
+    name: str | None = None
 
 
 class MessageTemplate(Configured):

@@ -10,7 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from shared.events.envelope import EventData, Timestamp
-from shared.events.shapes import Author, Content
+from shared.events.shapes import Author, Content, TemplateButton, TemplateHeader
 
 
 class Command(EventData):
@@ -124,7 +124,7 @@ class Untag(Command):
 
 
 class SendTemplate(Command):
-    """Send an approved template: by its name, or by what it is for. `reply_id` as in reply."""
+    """Send an approved template: by its name, or by what it is for. `reply_id` as in reply; what fills it as in the template."""
 
     NAME: ClassVar[str] = "send_template"
     reply_id: str = Field(min_length=1, max_length=256)
@@ -132,6 +132,9 @@ class SendTemplate(Command):
     name: str | None = None
     language: str | None = None
     parameters: tuple[str, ...] = ()
+    named_parameters: dict[str, str] = Field(default_factory=dict)
+    header: TemplateHeader | None = None
+    buttons: tuple[TemplateButton, ...] = ()
 
 
 class PrivateReply(Command):

@@ -181,13 +181,44 @@ class Menu(Frozen):
     style: Literal["buttons", "list", "quick_replies"] = "buttons"
 
 
+class TemplateHeaderText(Frozen):
+    """What fills the one placeholder of a template's text header; `name` where the template names its placeholders."""
+
+    kind: Literal["text"] = "text"
+    text: str
+    name: str | None = None
+
+
+TemplateHeader = Annotated[TemplateHeaderText | Media | Location, Field(discriminator="kind")]
+"""What goes above a template's body, told apart by `kind`: words, a file (image, video, document) or a place."""
+
+
+class TemplateButton(Frozen):
+    """What fills a button of a template. `index` is its place among the template's buttons, counted from 0.
+
+    `value`: what a quick reply answers with, the end of a web address, the code to copy, or the token of a form (`flow`); `values`:
+    what a form's first screen is filled with.
+    """
+
+    index: int = Field(ge=0)
+    kind: Literal["quick_reply", "url", "copy_code", "flow"]
+    value: str
+    values: dict[str, Any] = Field(default_factory=dict)
+
+
 class Template(Frozen):
-    """A template approved by the channel (outbound only). `parameters` fill the body in order."""
+    """A template approved by the channel (outbound only). `language` is the tag under which the channel approved it.
+
+    The body is filled by `parameters` in their order, or by `named_parameters` where the template names its placeholders.
+    """
 
     kind: Literal["template"] = "template"
     name: str
     language: str
     parameters: tuple[str, ...] = ()
+    named_parameters: dict[str, str] = Field(default_factory=dict)
+    header: TemplateHeader | None = None
+    buttons: tuple[TemplateButton, ...] = ()
 
 
 class Reaction(Frozen):

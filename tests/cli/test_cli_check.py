@@ -46,7 +46,7 @@ def test_every_mistake_stands_with_file_and_line(centre: Path) -> None:
 def test_what_only_a_service_refuses_is_found_too(centre: Path) -> None:
     """A template that sla could not send by itself is a mistake, at its language's line."""
     templates = centre / "templates.yaml"
-    spoilt = templates.read_text(encoding="utf-8").replace('pt: {body: "', 'pt: {parameters: 1, body: "{{1}} ')
+    spoilt = templates.read_text(encoding="utf-8").replace('pt: {code: pt-BR, body: "', 'pt: {code: pt-BR, parameters: 1, body: "{{1}} ')
     templates.write_text(spoilt, encoding="utf-8")
     ran = parley("check", str(centre))
     assert ran.code == 1

@@ -33,6 +33,10 @@ LONGITUDE_MAX = 180
 PARAMETER_TYPES = frozenset(
     {"text", "currency", "date_time", "image", "document", "video", "payload", "location", "action", "coupon_code", "limited_time_offer"}
 )
+BUTTON_SUB_TYPES = frozenset(
+    "booking_confirmation catalog copy_code flow mpm order_details quick_reply reminder url voice_call".split()  # noqa: SIM905 # one line
+)
+"""What a button component may be; a telephone button takes no parameters and is refused by name (developers' reports, 2026-01)."""
 
 Json = Mapping[str, Any]
 
@@ -224,6 +228,9 @@ def _template(value: Any) -> None:
 def _component(component: Any) -> None:
     if not isinstance(component, dict) or str(component.get("type")).lower() not in {"header", "body", "button"}:
         raise RefusedError(100, "Param template['components'] must hold objects of type header, body or button.")
+    if str(component["type"]).lower() == "button" and str(component.get("sub_type")).lower() not in BUTTON_SUB_TYPES:
+        names = ", ".join(sorted(BUTTON_SUB_TYPES)).upper()
+        raise RefusedError(100, f'Param sub_type of a button component must be one of {{{names}}} - got "{component.get("sub_type")}".')
     parameters = component.get("parameters", [])
     if not isinstance(parameters, list):
         raise RefusedError(100, "Param parameters must be an array.")
@@ -233,6 +240,8 @@ def _component(component: Any) -> None:
         parameter_type = parameter["type"]
         if not parameter.get(parameter_type):
             raise RefusedError(100, f"Parameter '{parameter_type}' is mandatory for component parameter type '{parameter_type}'")
+        if parameter_type in OBJECT_VALIDATORS:
+            OBJECT_VALIDATORS[parameter_type](parameter[parameter_type])
 
 
 VALIDATORS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
@@ -248,6 +257,14 @@ VALIDATORS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
         "interactive": _interactive,
         "reaction": _reaction,
         "template": _template,
+    }
+)
+OBJECT_VALIDATORS: Mapping[str, Callable[[Any], None]] = MappingProxyType(
+    {
+        "image": _media("image", captioned=False),
+        "video": _media("video", captioned=False),
+        "document": _media("document", captioned=False),
+        "location": _location,
     }
 )
 INTERACTIVE_VALIDATORS: Mapping[Any, Callable[[Json, Json], None]] = MappingProxyType(

@@ -99,6 +99,7 @@ KINDS: Mapping[int, ErrorKind] = MappingProxyType(
         132007: ErrorKind("Template format character policy violated", 400, "Template content violates a WhatsApp policy."),
         132012: ErrorKind("Parameter format does not match format in the created template", 400, "Template parameter format mismatch."),
         132015: ErrorKind("Template is paused", 400, "Template is paused due to low quality."),
+        132018: ErrorKind("Template parameter issue", 400, "There was an issue with one of the parameters of the template."),
         132016: ErrorKind("Template is disabled", 400, "Template has been paused too many times and is now permanently disabled."),
         132068: ErrorKind("Flow is blocked", 400, "Flow is in blocked state."),
         132069: ErrorKind("Flow is throttled", 400, "Flow is in throttled state."),

@@ -16,6 +16,7 @@ from devstack.emulator.whatsapp.rules import Accept, Recipient, Refuse, Situatio
 from devstack.emulator.whatsapp.settings import PhoneNumber, Template
 from devstack.emulator.whatsapp.state import Bubble, Bucket, Pacing, Send
 from devstack.emulator.whatsapp.statuses import ENTRY_POINT_ANSWER_WITHIN, ENTRY_POINT_LENGTH, entry_point_conversation, pricing_of
+from devstack.emulator.whatsapp.templates import header_media_id
 from devstack.emulator.whatsapp.world import World
 
 MEDIA_TYPES = frozenset({"image", "video", "audio", "document", "sticker"})
@@ -105,6 +106,8 @@ def _send(world: World, body: Any, call: _Call) -> Answer:
 def _situation(world: World, call: _Call, now: datetime) -> Situation:
     request, number_id = call.request, call.number.phone_number_id
     media_id = request.content.get("id") if request.type in MEDIA_TYPES else None
+    if request.is_template:
+        media_id = header_media_id(request.content)
     return Situation(
         number=call.number,
         limits=world.settings.limits,

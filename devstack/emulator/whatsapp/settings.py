@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 Probability = float
 Range = tuple[NonNegativeFloat, NonNegativeFloat]
@@ -28,6 +28,17 @@ OPENING_KINDS = (
 )
 
 
+TEMPLATE_LANGUAGES = frozenset(
+    """
+    af sq ar ar_EG ar_AE ar_LB ar_MA ar_QA az be_BY bn bn_IN bg ca zh_CN zh_HK zh_TW hr cs da prs_AF nl nl_BE en en_GB en_US en_AE en_AU
+    en_CA en_GH en_IE en_IN en_JM en_MY en_NZ en_QA en_SG en_UG en_ZA et fil fi fr fr_BE fr_CA fr_CH fr_CI fr_MA ka de de_AT de_CH el gu
+    ha he hi hu id ga it ja kn kk rw_RW ko ky_KG lo lv lt mk ms ml mr nb ps_AF fa pl pt_BR pt_PT pa ro ru sr si_LK sk sl es es_AR es_CL
+    es_CO es_CR es_DO es_EC es_HN es_MX es_PA es_PE es_ES es_UY sw sv ta te th tr uk ur uz vi zu
+    """.split()  # noqa: SIM905 # ninety codes are read better without quotes
+)
+"""The codes of templates (WA/templates/supported-languages, 2026-05-21)."""
+
+
 class _Frozen(BaseModel):
     """A frozen value that refuses unknown names, so that a misspelt setting is noticed."""
 
@@ -44,11 +55,27 @@ class PhoneNumber(_Frozen):
     state: Literal["connected", "deleted", "unregistered"] = "connected"
 
 
+class TemplateHeader(_Frozen):
+    """The header component on file; a TEXT one holds at most one placeholder (WA/templates/components, 2026-05)."""
+
+    format: Literal["TEXT", "IMAGE", "VIDEO", "DOCUMENT", "LOCATION"]
+    text: str = ""
+
+
+class TemplateButton(_Frozen):
+    """A button on file. A URL one that ends in a placeholder takes a parameter, a COPY_CODE and an OTP one need theirs."""
+
+    type: Literal["QUICK_REPLY", "URL", "COPY_CODE", "FLOW", "PHONE_NUMBER", "OTP"]
+    text: str = ""
+    url: str = ""
+
+
 class Template(_Frozen):
     """A template as the vendor has it on file.
 
     `body` holds `{{1}}` or `{{name}}` placeholders and is what the customer sees; `body_parameters` is how many a send must give.
     With `parameter_names` the parameters are named. Only status APPROVED can be sent (132001, paused 132015, disabled 132016).
+    `language` is one of the vendor's codes (`pt_BR`): no other can be on file.
     """
 
     name: str
@@ -57,8 +84,18 @@ class Template(_Frozen):
     body_parameters: NonNegativeInt = 0
     parameter_names: tuple[str, ...] = ()
     body: str = ""
-    buttons: tuple[str, ...] = ()
+    header: TemplateHeader | None = None
+    buttons: tuple[TemplateButton, ...] = ()
     status: Literal["APPROVED", "PENDING", "REJECTED", "PAUSED", "DISABLED"] = "APPROVED"
+
+    @field_validator("language")
+    @classmethod
+    def _is_a_code(cls, language: str) -> str:
+        """Refuse a language that the vendor has no code for."""
+        if language not in TEMPLATE_LANGUAGES:
+            message = f"the vendor knows no templates in '{language}'; its codes are such as en, pt_BR, zh_CN"
+            raise ValueError(message)
+        return language
 
 
 class Limits(_Frozen):

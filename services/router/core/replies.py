@@ -39,11 +39,13 @@ def take_template(turn: Turn, command: SendTemplate) -> None:
         _reject(turn, command, refusal)
         return
     try:
-        template = find_template(turn.rules.centre, command, channel=state.channel, account=state.account, language=state.language)
+        template, language = find_template(
+            turn.rules.centre, command, channel=state.channel, account=state.account, language=state.language
+        )
     except NoTemplateError as error:
         _reject(turn, command, Refusal("invalid", str(error)))
     else:
-        _approve(turn, command, template, template.language)
+        _approve(turn, command, template, language)
 
 
 def refuse_reply(state: ConversationState, reply: Reply | SendTemplate, *, even_if_closed: bool = False) -> Refusal | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from services.router.core.languages import bounded
 from shared.contact_centre.models import ContactCentre, MessageTemplate
+from shared.contact_centre.templates import TemplateFillError, TemplateValues, fill_template
 from shared.events.commands import SendTemplate
 from shared.events.shapes import Template
 
@@ -14,10 +15,12 @@ class NoTemplateError(Exception):
     """No approved template fits; the message is for the person who asked."""
 
 
-def find_template(centre: ContactCentre, command: SendTemplate, *, channel: str, account: str, language: str | None) -> Template:
-    """Return the template that `command` means, in its language, else the conversation's `language`, else the fall-back.
+def find_template(
+    centre: ContactCentre, command: SendTemplate, *, channel: str, account: str, language: str | None
+) -> tuple[Template, str]:
+    """Return the template that `command` means, in its language, else the conversation's `language`, else the fall-back; and which.
 
-    Raises NoTemplateError where none is approved for the account, or its placeholders are not as many as the parameters.
+    Raises NoTemplateError where none is approved for the account, or what was given does not fill it.
     """
     if not (command.name or command.purpose):
         raise NoTemplateError("Say which template to send: its name, or what it is for (purpose).")
@@ -27,7 +30,7 @@ def find_template(centre: ContactCentre, command: SendTemplate, *, channel: str,
         for template in candidates:
             approved = bounded(asked, template.languages)
             if approved is not None:
-                return _fill(template, approved, command.parameters)
+                return _fill(template, approved, command), approved
     asked_for = f"called {command.name}" if command.name else f"for {command.purpose}"
     raise NoTemplateError(f"No template {asked_for} is approved for this account in {' or '.join(wanted)}.")
 
@@ -40,9 +43,10 @@ def _candidates(centre: ContactCentre, command: SendTemplate, channel: str, acco
             yield template
 
 
-def _fill(template: MessageTemplate, language: str, parameters: tuple[str, ...]) -> Template:
-    """Return the template's content with its parameters."""
-    expected = template.languages[language].parameters
-    if len(parameters) != expected:
-        raise NoTemplateError(f"Template {template.name} in {language} takes {expected} parameters; {len(parameters)} were given.")
-    return Template(name=template.name, language=language, parameters=parameters)
+def _fill(template: MessageTemplate, language: str, command: SendTemplate) -> Template:
+    """Return the template's content with what `command` fills it with."""
+    values = TemplateValues(command.parameters, command.named_parameters, command.header, command.buttons)
+    try:
+        return fill_template(template, language, values)
+    except TemplateFillError as error:
+        raise NoTemplateError(str(error)) from None

@@ -14,6 +14,7 @@ from services.sla.core.rules import ChannelRules, Rules
 from services.sla.core.templates import find_come_back
 from services.sla.core.windows import is_open, window_of
 from services.sla.state import SlaState, Window
+from shared.contact_centre.templates import fill_template
 from shared.events.sends import Allowed, Lane, Permission, SendRequested, SendWithheld
 from shared.events.shapes import AuthorKind, Content, Reaction, Template
 from shared.ids import digest
@@ -136,7 +137,7 @@ def _come_back(case: Case) -> SendRequested | SendWithheld:
     if (found := find_come_back(case.channel, case.state, wanted)) is not None:
         template, language = found
         lane = Lane.BULK if template.category == SCOPE_MARKETING else None
-        return _requested(case, Template(name=template.name, language=language), Permission.TEMPLATE, lane=lane)
+        return _requested(case, fill_template(template, language), Permission.TEMPLATE, lane=lane)
     if not case.channel.policy.templates:
         explanation = f"{_window_words(case)} This channel has no templates: the answer can go out once the customer writes again."
         return _withheld(case.reply, "window_closed", explanation, _allowed(case))

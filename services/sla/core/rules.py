@@ -121,7 +121,11 @@ def compile_rules(centre: ContactCentre, policies: Mapping[str, Policy], calenda
     return Rules(
         channels={name: _compile_channel(centre, policy) for name, policy in policies.items()},
         promises=promises,
-        templates={(template.channel, template.name): template for template in centre.templates},
+        templates={
+            (template.channel, name): template
+            for template in centre.templates
+            for name in (template.name, *(text.name for text in template.languages.values() if text.name))
+        },
         fallback_language=centre.fallback_language,
         always_open=CompiledCalendar(
             Calendar(time_zone="UTC", hours=(Hours.model_validate({"days": WEEKDAYS, "from": "00:00", "until": "00:00"}),))

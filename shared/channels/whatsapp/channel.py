@@ -63,7 +63,7 @@ class WhatsApp:
 
     def render(self, send: SendRequested) -> HttpRequest:
         """Return the request that sends it. Raises Unrenderable."""
-        return render_send(send, self._settings, self._rules.content)
+        return render_send(send, self._settings, self._rules)
 
     def interpret(self, status: int, headers: Mapping[str, str], body: bytes) -> Accepted | Refused:
         """Return what the answer to a send means."""

@@ -29,6 +29,14 @@ class ContentLimits(BaseModel):
     list_body_characters: int
     opaque_data_characters: int
     contacts: int
+    template_name_characters: int
+    template_header_characters: int
+    template_body_characters: int
+    template_spaces_in_a_row: int
+    template_buttons: int
+    template_payload_characters: int
+    template_url_characters: int
+    template_code_characters: int
 
 
 @dataclass(frozen=True, slots=True)

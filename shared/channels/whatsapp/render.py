@@ -13,7 +13,7 @@ import orjson
 from shared.channels.contract import HttpRequest, Unrenderable
 from shared.channels.whatsapp import opaque
 from shared.channels.whatsapp.identity import is_business_scoped_id, to_e164
-from shared.channels.whatsapp.policy import ContentLimits
+from shared.channels.whatsapp.policy import ContentLimits, Rules
 from shared.channels.whatsapp.reading import Json
 from shared.channels.whatsapp.render_content import render_content
 from shared.channels.whatsapp.settings import WhatsAppSettings
@@ -21,15 +21,15 @@ from shared.events.sends import Permission, SendRequested
 from shared.events.shapes import Customer, Reaction, Template
 
 
-def render_send(send: SendRequested, settings: WhatsAppSettings, limits: ContentLimits) -> HttpRequest:
+def render_send(send: SendRequested, settings: WhatsAppSettings, rules: Rules) -> HttpRequest:
     """Return the request. Raises Unrenderable."""
     _check_permission(send)
     body: Json = {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
         **_recipient(send.to),
-        **render_content(send.content, limits, settings.list_button),
-        "biz_opaque_callback_data": _opaque_data(send, limits),
+        **render_content(send.content, rules, settings.list_button),
+        "biz_opaque_callback_data": _opaque_data(send, rules.content),
     }
     if send.reply_to and not isinstance(send.content, Reaction):
         body["context"] = {"message_id": send.reply_to}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from shared.channels.contract import Unrenderable
-from shared.channels.whatsapp.policy import ContentLimits
+from shared.channels.whatsapp.policy import ContentLimits, Rules
 from shared.channels.whatsapp.reading import Json
 from shared.channels.whatsapp.render_menu import render_menu
+from shared.channels.whatsapp.render_template import render_template
 from shared.events.shapes import ContactCard, Contacts, Content, Location, Media, Menu, Reaction, Template, Text
 
 _TYPE_OF_MEDIA = {"voice": "audio"}
@@ -13,8 +14,9 @@ _TYPE_OF_MEDIA = {"voice": "audio"}
 _WITHOUT_CAPTION = frozenset({"audio", "voice", "sticker"})
 
 
-def render_content(content: Content, limits: ContentLimits, list_button: str) -> Json:
+def render_content(content: Content, rules: Rules, list_button: str) -> Json:
     """Return `{type: …, <type>: {…}}`. `list_button` stands on the button that opens a list. Raises Unrenderable."""
+    limits = rules.content
     rendered: Json
     match content:
         case Text():
@@ -24,7 +26,7 @@ def render_content(content: Content, limits: ContentLimits, list_button: str) ->
         case Menu():
             rendered = render_menu(content, limits, list_button)
         case Template():
-            rendered = _template(content)
+            rendered = render_template(content, limits, rules.policy.template_languages)
         case Reaction():
             rendered = {"type": "reaction", "reaction": {"message_id": content.message_id, "emoji": content.emoji}}
         case Location():
@@ -69,14 +71,6 @@ def _file(content: Media) -> Json:
     if content.url and content.url.startswith(("https://", "http://")):
         return {"link": content.url}
     raise Unrenderable("The file has neither an id nor a web address that WhatsApp could fetch it from.")
-
-
-def _template(content: Template) -> Json:
-    template: Json = {"name": content.name, "language": {"code": content.language.replace("-", "_")}}
-    if content.parameters:
-        parameters = [{"type": "text", "text": parameter} for parameter in content.parameters]
-        template["components"] = [{"type": "body", "parameters": parameters}]
-    return {"type": "template", "template": template}
 
 
 def _location(content: Location) -> Json:

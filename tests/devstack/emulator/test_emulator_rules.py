@@ -91,7 +91,8 @@ def test_a_template_needs_no_window() -> None:
         (Template(name="t", language="en", body_parameters=1), [], 132000),
         (Template(name="t", language="en"), [{"type": "text", "text": "x"}], 132000),
         (Template(name="t", language="en", body_parameters=1), [{"type": "text", "text": "x"}], None),
-        (Template(name="t", language="en", parameter_names=("who",)), [{"type": "text", "text": "x"}], 132012),
+        (Template(name="t", language="en", parameter_names=("who",)), [{"type": "text", "text": "x"}], 100),
+        (Template(name="t", language="en", parameter_names=("who",)), [{"type": "text", "text": "x", "parameter_name": "whom"}], 132012),
         (Template(name="t", language="en", parameter_names=("who",)), [{"type": "text", "text": "x", "parameter_name": "who"}], None),
     ],
 )

@@ -207,6 +207,10 @@ def test_template_is_found_by_name_or_purpose(account: str, asked: dict[str, Any
         ({}, "its name, or what it is for"),
         ({"name": "welcome_back", "parameters": ("x",)}, "takes 0 parameters; 1 were given"),
         ({"purpose": "invoice", "language": "pt"}, "for invoice is approved for this account in pt or en"),
+        (
+            {"name": "welcome_back", "buttons": ({"index": 0, "kind": "url", "value": "x"},)},
+            "has 0 buttons; there is none with the index 0",
+        ),
         ({"name": "unheard_of"}, "called unheard_of is approved for this account in en"),
     ],
 )

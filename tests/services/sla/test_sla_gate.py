@@ -8,7 +8,7 @@ import pytest
 
 from services.sla.app import build_reducer
 from shared.events.sends import Lane, Permission, SendRequested
-from shared.events.shapes import AuthorKind, Reaction, Template, Text
+from shared.events.shapes import AuthorKind, Media, Reaction, Template, Text
 from tests.services.sla.sla_world import DAY, FREE, HOUR, HUMAN, NOON, POLICIES, SECOND, TEMPLATES, World, contact_centre
 
 WEEK = 7 * DAY
@@ -67,6 +67,17 @@ def test_the_template_speaks_the_conversations_language(language: str | None, ex
     world = World()
     world.opens(language=language)
     assert world.requested().content == Template(name="come_back", language=expected)
+
+
+def test_the_template_goes_out_as_the_channel_knows_it() -> None:
+    """Under the channel's own name and code, with the header on file, and it is still known as what it is."""
+    on_file = {"body": "b", "code": "pt-BR", "name": "come_back_br", "header": {"kind": "image", "media_id": "7"}}
+    templates = [TEMPLATES[0] | {"category": "marketing", "languages": {"lv": on_file}}]
+    world = World(build_reducer(contact_centre(templates=templates), POLICIES))
+    world.opens(language="lv")
+    sent = world.requested()
+    assert sent.content == Template(name="come_back_br", language="pt-BR", header=Media(media_kind="image", media_id="7"))
+    assert world.reducer.rules.is_marketing("chat", sent.content) is True
 
 
 def test_the_replys_language_counts_where_the_conversation_has_none() -> None:

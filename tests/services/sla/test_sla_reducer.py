@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def test_a_come_back_template_with_parameters_is_refused_at_the_start() -> None:
     templates = [TEMPLATES[0] | {"languages": {"lv": {"body": "{{1}}", "parameters": 1}}}]
     with pytest.raises(ConfigurationError, match="come_back in lv"):
         build_reducer(contact_centre(templates=templates), POLICIES)
+
+
+def test_a_template_in_a_language_that_the_channel_does_not_know_is_refused_at_the_start() -> None:
+    """It would be refused at every send; the message says which codes there are."""
+    policies = {**POLICIES, "chat": replace(POLICIES["chat"], template_languages=("lv", "pt-BR", "pt-PT"))}
+    templates = [TEMPLATES[0] | {"languages": {"lv": {"body": "a"}, "pt-BR": {"body": "b", "code": "pt"}, "en": {"body": "c"}}}]
+    with pytest.raises(ConfigurationError, match=r"come_back in pt-BR would be sent as pt, .*: pt-BR, pt-PT\n.*come_back in en"):
+        build_reducer(contact_centre(templates=templates), policies)
 
 
 def test_the_example_contact_centre_can_be_used() -> None:
