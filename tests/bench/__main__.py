@@ -28,7 +28,7 @@ FULL: Mapping[str, Run] = MappingProxyType(
 )
 QUICK: Mapping[str, Run] = MappingProxyType(
     {
-        backlog.NAME: lambda: backlog.run(4_000, 400),
+        backlog.NAME: lambda: backlog.run(4_000, 200),
         ingest.NAME: lambda: ingest.run(closed_seconds=2.0, open_seconds=3.0),
         end_to_end.NAME: lambda: end_to_end.run(rate=20, seconds=5.0, trial_seconds=3.0, rates=(30,)),
         at_rest.NAME: lambda: at_rest.run(seconds=3.0, messages=400),

@@ -11,15 +11,23 @@ from typing import Any
 
 def report(benchmark: str, figure: str, value: float, unit: str, **details: Any) -> None:
     """Write one figure."""
-    line = {"benchmark": benchmark, "figure": figure, "value": round(value, 3), "unit": unit, **details}
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    _write({"benchmark": benchmark, "figure": figure, "value": round(value, 3), "unit": unit, **details})
+
+
+def say(benchmark: str, text: str) -> None:
+    """Write a remark that belongs beside the figures."""
+    _write({"benchmark": benchmark, "remark": text})
 
 
 def progress(text: str) -> None:
     """Tell what is being done."""
     sys.stderr.write(f"· {text}\n")
     sys.stderr.flush()
+
+
+def _write(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def machine() -> dict[str, Any]:
