@@ -15,7 +15,7 @@ from shared import ids
 from shared.channels.contract import UNKNOWN_ACCOUNT, ItemEvent, ItemIgnored, ItemRejected
 from shared.channels.whatsapp import channel, parse_messages
 from shared.channels.whatsapp.identity import to_e164
-from shared.channels.whatsapp.parse import ITEMS_MAX
+from shared.channels.whatsapp.parse import ITEMS_MAX, UNREAD_ITEMS_MAX
 from shared.channels.whatsapp.settings import WhatsAppSettings
 from shared.events.inbound import CustomerIdentified, MessageReceived
 from shared.topics import INBOUND
@@ -24,6 +24,7 @@ from tests.channels.fixture_cases import RECEIVED_AT, FixtureCase, describe, fix
 CHANNEL = channel(WhatsAppSettings())
 CASES = [case for case in fixture_cases() if case.channel == "whatsapp"]
 ACCOUNT = "209900000000001"
+STATUS = {"id": "wamid.S", "status": "read", "timestamp": "1763800000", "recipient_id": "351912000001"}
 
 
 def message(**changes: Any) -> dict[str, Any]:
@@ -351,13 +352,67 @@ def test_an_odd_field_name_does_not_reach_the_operators_line() -> None:
     assert (item.kind, item.notice) == ("unknown_field", "a field that is not known")
 
 
-def test_more_items_than_any_webhook_has_are_not_all_read() -> None:
-    """The surplus is one rejection that keeps the body: a flood cannot fill the memory."""
-    body = webhook(*([0] * (ITEMS_MAX + 10)))
-    found = CHANNEL.parse(body, RECEIVED_AT)
-    assert len(found) == ITEMS_MAX + 1
-    assert isinstance(found[-1], ItemRejected)
-    assert found[-1].raw == body
+def test_ten_thousand_items_are_read_in_part_and_none_is_lost() -> None:
+    """What is beyond the bound is put aside in portions, each of which a replay reads; a flood cannot fill the memory."""
+    names = [f"wamid.{number:05}" for number in range(10_000)]
+    found = CHANNEL.parse(webhook(*(message(id=name) for name in names)), RECEIVED_AT)
+    read = [item.data.message_id for item in found if isinstance(item, ItemEvent) and isinstance(item.data, MessageReceived)]
+    portions = [item for item in found if isinstance(item, ItemRejected)]
+    replayed = [item.data.message_id for one in portions for item in CHANNEL.parse(one.raw, RECEIVED_AT)]  # type: ignore[union-attr] # all are events
+    assert len(read) <= ITEMS_MAX
+    assert len(portions) <= 10_000 // UNREAD_ITEMS_MAX
+    assert read + replayed == names
+
+
+@pytest.mark.parametrize("name", ["entry", "changes"])
+def test_entries_and_changes_without_end_are_put_aside_likewise(name: str) -> None:
+    """Whatever there is too much of: no more than the bound is looked into."""
+    body = json.loads(webhook(message()))
+    parent = body if name == "entry" else body["entry"][0]
+    parent[name] = [*([{}] * 9_000), *parent[name]]
+    found = CHANNEL.parse(json.dumps(body).encode(), RECEIVED_AT)
+    assert len(found) < ITEMS_MAX + 100
+    (last,) = (item for item in CHANNEL.parse(found[-1].raw, RECEIVED_AT) if isinstance(item, ItemEvent))  # type: ignore[union-attr, arg-type] # the last one is a rejection
+    assert isinstance(last.data, MessageReceived)
+
+
+@pytest.mark.parametrize("body", [{"entry": []}, {"entry": [{"id": "1", "changes": []}]}, json.loads(webhook())])
+def test_a_webhook_without_items_is_ignored_and_counted(body: dict[str, Any]) -> None:
+    """Nothing passes without a trace."""
+    assert only(json.dumps({"object": "whatsapp_business_account", **body}).encode()).kind == "no_items"
+
+
+def test_a_list_that_is_none_does_not_hold_its_sisters_back() -> None:
+    """Messages that cannot be read, and the status beside them that can."""
+    body = json.loads(webhook())
+    body["entry"][0]["changes"][0]["value"] |= {"messages": "none", "statuses": [STATUS]}
+    rejected, event = CHANNEL.parse(json.dumps(body).encode(), RECEIVED_AT)
+    assert isinstance(rejected, ItemRejected)
+    assert isinstance(event, ItemEvent)
+
+
+def test_a_large_body_of_nothing_but_brackets_is_not_read_at_all() -> None:
+    """Two bytes of an empty object are a hundred in memory: such a body is put aside as it is."""
+    body = b'{"object":"whatsapp_business_account","entry":[' + b"{}," * 200_000 + b"{}]}"
+    item = only(body)
+    assert isinstance(item, ItemRejected)
+    assert "more than" in item.explanation
+    assert item.raw == body
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        b"NaN", b"-Infinity", b"1e999", b"9" * 5_000, b'"\\ud83d"', b'"a\x00b"', b'"\xff\xc0\x80"', b"[" * 2_000 + b"]" * 2_000,
+        b'"\\x"', b'{"a":1,"a":2}',
+    ],
+)  # fmt: skip
+def test_a_value_that_no_reader_takes_does_not_lose_the_neighbours(spoilt: bytes) -> None:
+    """One spoilt value, a good message before it and one behind it."""
+    body = webhook(message(id="wamid.A"), message(id="wamid.B", text={"body": "@spoilt@"}), message(id="wamid.C"))
+    found = CHANNEL.parse(body.replace(b'"@spoilt@"', spoilt), RECEIVED_AT)
+    read = [item.data.message_id for item in found if isinstance(item, ItemEvent) and isinstance(item.data, MessageReceived)]
+    assert {"wamid.A", "wamid.C"} <= set(read)
 
 
 def test_an_item_nested_too_deep_to_be_written_keeps_the_whole_body() -> None:

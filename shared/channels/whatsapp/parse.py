@@ -7,9 +7,9 @@ overview", 2025-12-02). Each item stands for itself: what cannot be read is reje
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -24,8 +24,10 @@ from shared.channels.whatsapp.parse_statuses import read_status
 from shared.channels.whatsapp.reading import Json, UnreadableItemError, as_object, decode, object_in, optional_object, text_in
 
 OBJECT = "whatsapp_business_account"
-ITEMS_MAX = 5_000
-"""Items read from one POST; the vendor promises at most 1,000."""
+ITEMS_MAX = 2_000
+"""Items read from one POST; the vendor promises at most 1,000. Reading more would hold the process up and fill its memory."""
+UNREAD_ITEMS_MAX = 100
+"""Items beyond that are put aside unread, so many together."""
 
 _LISTS: dict[str, dict[str, Reader]] = {
     "messages": {"messages": read_message, "statuses": read_status, "errors": read_account_error, "user_actions": read_user_action},
@@ -41,11 +43,25 @@ def parse_webhook(body: bytes, received_at: datetime, account: str | None = None
     `account` is what a rejected body is filed under that does not name one itself.
     """
     filed_under = account or UNKNOWN_ACCOUNT
-    items = tuple(islice(_walk(body, received_at, filed_under), ITEMS_MAX + 1))
-    if len(items) <= ITEMS_MAX:
-        return items
-    surplus = ItemRejected(filed_under, "unparseable", f"more than {ITEMS_MAX} items in one POST: the others were not read", body)
-    return (*items[:ITEMS_MAX], surplus)
+    return tuple(_walk(body, received_at, filed_under)) or (ItemIgnored(filed_under, "no_items"),)
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """How many more items of this POST are read."""
+
+    left: int = ITEMS_MAX
+
+    def split(self, items: list[Any]) -> tuple[list[Any], Iterator[list[Any]]]:
+        """Return the items to read, and the others in portions to put aside."""
+        read = items[: self.left]
+        self.left -= len(read)
+        return read, (items[at : at + UNREAD_ITEMS_MAX] for at in range(len(read), len(items), UNREAD_ITEMS_MAX))
+
+
+def _unread(account: str, raw: bytes) -> ItemRejected:
+    """Return a portion of a POST that was not read; a replay reads it."""
+    return ItemRejected(account, "unparseable", f"more than {ITEMS_MAX} items in one POST: these were not read, replay them", raw)
 
 
 def _walk(body: bytes, received_at: datetime, filed_under: str) -> Iterator[Item]:
@@ -54,8 +70,12 @@ def _walk(body: bytes, received_at: datetime, filed_under: str) -> Iterator[Item
     except UnreadableItemError as error:
         yield ItemRejected(filed_under, error.reason, error.explanation, body)
         return
-    for entry in entries:
-        yield from _entry(entry, received_at, filed_under, body)
+    allowance = _Allowance()
+    read, unread = allowance.split(entries)
+    for entry in read:
+        yield from _entry(entry, received_at, filed_under, body, allowance)
+    for portion in unread:
+        yield _unread(filed_under, _encode({"object": OBJECT, "entry": portion}, body))
 
 
 def _entries(body: bytes) -> list[Any]:
@@ -66,7 +86,7 @@ def _entries(body: bytes) -> list[Any]:
     return _filled_list(webhook, "entry")
 
 
-def _entry(entry: Any, received_at: datetime, filed_under: str, body: bytes) -> Iterator[Item]:
+def _entry(entry: Any, received_at: datetime, filed_under: str, body: bytes, allowance: _Allowance) -> Iterator[Item]:
     try:
         changes = _filled_list(as_object(entry, "entry[]"), "changes")
     except UnreadableItemError as error:
@@ -74,15 +94,18 @@ def _entry(entry: Any, received_at: datetime, filed_under: str, body: bytes) -> 
         return
     owner = _owner_of(entry, filed_under)
     envelope = {name: value for name, value in entry.items() if name != "changes"}
-    for change in changes:
+    read, unread = allowance.split(changes)
+    for change in read:
         whole = partial(_raw_change, envelope, change, body)
         try:
-            yield from _change(as_object(change, "changes[]"), received_at, owner, whole)
+            yield from _change(as_object(change, "changes[]"), received_at, owner, whole, allowance)
         except UnreadableItemError as error:
             yield ItemRejected(owner, error.reason, error.explanation, whole())
+    for portion in unread:
+        yield _unread(owner, _encode({"object": OBJECT, "entry": [{**envelope, "changes": portion}]}, body))
 
 
-def _change(change: Json, received_at: datetime, owner: str, whole: Callable[..., bytes]) -> Iterator[Item]:
+def _change(change: Json, received_at: datetime, owner: str, whole: Callable[..., bytes], allowance: _Allowance) -> Iterator[Item]:
     """Yield the items of one change. `owner` is the entry's account; messages have one of their own, the phone number's id."""
     field = text_in(change, "field")
     value = object_in(change, "value")
@@ -92,14 +115,22 @@ def _change(change: Json, received_at: datetime, owner: str, whole: Callable[...
         return
     account = _account_in(optional_object(value, "metadata"), "phone_number_id")
     scope = Scope(account, Profiles.read(value), received_at)
-    found = False
-    for name, reader in readers.items():
-        if name in value:
-            found = True
-            for item in _filled_list(value, name):
-                yield from _isolated(item, reader, scope, partial(whole, name, item))
-    if not found:
+    if not any(value.get(name) for name in readers):
         yield ItemIgnored(account, "no_items")
+    for name, reader in readers.items():
+        yield from _list(value.get(name, []), reader, scope, partial(whole, name), allowance)
+
+
+def _list(items: Any, reader: Reader, scope: Scope, whole: Callable[[list[Any]], bytes], allowance: _Allowance) -> Iterator[Item]:
+    """Yield what one list of a change says; one that is none is rejected alone, and the other lists pass."""
+    if not isinstance(items, list):
+        yield ItemRejected(scope.account, "unparseable", "messages, statuses and the like are lists", whole(items))
+        return
+    read, unread = allowance.split(items)
+    for item in read:
+        yield from _isolated(item, reader, scope, partial(whole, [item]))
+    for portion in unread:
+        yield _unread(scope.account, whole(portion))
 
 
 def _isolated(item: Any, reader: Reader, scope: Scope, raw: Callable[[], bytes]) -> tuple[Item, ...]:
@@ -141,11 +172,11 @@ def _owner_of(entry: Json, otherwise: str) -> str:
         return otherwise
 
 
-def _raw_change(envelope: Json, change: Any, body: bytes, name: str | None = None, item: Any = None) -> bytes:
-    """Return a webhook that holds nothing but this change, or of its lists nothing but `item` in `name`."""
+def _raw_change(envelope: Json, change: Any, body: bytes, name: str | None = None, items: Any = None) -> bytes:
+    """Return a webhook that holds nothing but this change, or of its lists nothing but `items` in `name`."""
     if name is not None:
         others = {key: value for key, value in change["value"].items() if key not in _LISTS[change["field"]]}
-        change = {**change, "value": {**others, name: [item]}}
+        change = {**change, "value": {**others, name: items}}
     return _encode({"object": OBJECT, "entry": [{**envelope, "changes": [change]}]}, body)
 
 
