@@ -7,6 +7,7 @@ bare ones without body models: the raw bytes are what is signed, and they are re
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
@@ -27,10 +28,13 @@ from shared.channels.contract import UNKNOWN_ACCOUNT, Channel, Channels
 from shared.clock import Clock
 from shared.engine.records import Publication
 from shared.errors import BrokerUnavailableError
+from shared.ids import digest
 
 Publish = Callable[[Sequence[Publication]], Awaitable[None]]
 """Writes publications and returns when all are acknowledged; raises BrokerUnavailableError."""
 
+_LONG_NUMBER = re.compile(r"[1-9][0-9]{14,19}")
+"""The vendor's number of a business; telephone numbers of the world have up to 13 digits (15 are allowed, and used by nobody)."""
 UNKNOWN_CHANNEL = UNKNOWN_ACCOUNT
 """The channel of a request whose address names none of ours: for the metrics, whose labels are bounded."""
 
@@ -165,8 +169,13 @@ class _Intake:
         if intake.counts.rejected:
             logger.warning("items.rejected", channel=channel, reasons=dict(intake.counts.rejected))
         for notice in intake.notices:
-            logger.warning("account.noticed", channel=channel, account=notice.account, notice=notice.text)
+            logger.warning("account.noticed", channel=channel, account=self._shown(channel, notice.account), notice=notice.text)
         return _OK
+
+    def _shown(self, channel: str, account: str) -> str:
+        """Return an account as a log line names it: one that we do not know may be anything, a telephone number or a customer's words."""
+        known = f"{channel}:{account}" in self._parts.accounts or _LONG_NUMBER.fullmatch(account)
+        return account if known else f"unknown-{digest(account)}"
 
 
 def _answer(status: int, text: str, headers: dict[str, str] | None = None) -> Response:

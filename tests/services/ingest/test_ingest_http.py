@@ -93,6 +93,20 @@ async def test_a_batch_is_taken_apart() -> None:
     assert {"event": "account.noticed", "notice": "account_update DISABLED"}.items() <= logs[-1].items()
 
 
+@pytest.mark.parametrize(
+    ("account", "named"), [(ACCOUNT, True), ("104996122399160", True), ("351912000001", False), ("my PIN is 4711", False)]
+)
+async def test_a_log_line_names_only_what_is_surely_an_account(account: str, named: bool) -> None:  # noqa: FBT001 # a parameter of the table
+    """In the place of an account that we do not know may stand a telephone number or a customer's words."""
+    value = {"metadata": {"phone_number_id": account}, "errors": [{"code": 130429}]}
+    body = webhook_of(value=value)
+    world = make_world()
+    with structlog.testing.capture_logs() as logs:
+        assert (await world.post(body, signed(body))).status == 200
+    assert (account in repr(logs)) is named
+    assert logs[-1]["account"]
+
+
 async def test_a_webhook_with_nothing_to_write_is_200_without_the_broker() -> None:
     """Known and ignored: the broker need not answer for it."""
     world = make_world()
