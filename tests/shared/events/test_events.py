@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,6 +60,19 @@ def test_an_output_is_written_as_the_envelope_would_write_it(place: tuple[Topic,
     """The short cut that reducers' outputs take gives the same bytes."""
     _, data = place
     assert encode_event(data, **envelope) == new_event(data, **envelope).to_json()
+
+
+def test_a_written_event_holds_no_more_memory_than_its_length() -> None:
+    """Thousands wait for their acknowledgement at once: each in a page of its own would cost six times as much."""
+    note = AddNote(author=Author(kind=AuthorKind.AGENT, id="a1"), text="x" * 500)
+    encode_event(note, event_id="1", source="test", subject="thread", time=NOON)
+    tracemalloc.start()
+    try:
+        events = [encode_event(note, event_id="1", source="test", subject="thread", time=NOON) for _ in range(200)]
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < sum(map(len, events)) * 1.5
 
 
 @settings(deadline=None)
