@@ -1,0 +1,16 @@
+"""What there is to fuzz: found, not listed by hand, wherever it can be found."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from shared.channels.discover import channel_names
+from tests.fuzz.oracle import Target
+from tests.fuzz.targets.webhooks import Webhooks
+
+
+@cache
+def targets() -> dict[str, Target]:
+    """Return every target by its name."""
+    found: list[Target] = [Webhooks(channel) for channel in channel_names()]
+    return {target.name: target for target in found}
