@@ -43,6 +43,10 @@ class Topic:
     models: tuple[type[EventData], ...]
     retention_milliseconds: int = RETENTION_MILLISECONDS
 
+    def __hash__(self) -> int:
+        """Return the name's hash: topics are looked up once per record, and equal ones have equal names."""
+        return hash(self.name)
+
     def decode(self, value: bytes) -> Event[Any]:
         """Return the event in a record's value; errors as EventCodec.decode."""
         return _codec(self.models).decode(value)

@@ -23,6 +23,7 @@ GREETING_CONFIDENCE = 0.8
 SCRIPT_CONFIDENCE = 0.99
 
 _ADDRESS = re.compile(r"https?://\S+|\S+@\S+")
+_BEYOND_LATIN = re.compile("[\u0370-\uffff]")
 _WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 
 SCRIPTS: tuple[tuple[str, str, str], ...] = (
@@ -88,6 +89,8 @@ class LanguageDetector:
 
     def _by_script(self, words: list[str]) -> tuple[str, float] | None:
         """Return the one configured language that writes like most of the text; kana among Han is Japanese."""
+        if not any(map(_BEYOND_LATIN.search, words)):
+            return None
         scripts = Counter(script for word in words for letter in word if (script := _script_of(letter)))
         letters = sum(map(len, words))
         if scripts["kana"]:

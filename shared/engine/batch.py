@@ -24,7 +24,7 @@ from shared.engine.options import LoopOptions
 from shared.engine.records import Publisher, Record
 from shared.engine.shards import Shards
 from shared.engine.step import Engine, Plan, TimerDue
-from shared.metrics import Metrics
+from shared.metrics import Metrics, ReducerMetrics
 from shared.store.port import Collection, StoredDocument, StoreUnavailableError
 from shared.topics import Topic
 from shared.tracing import batch_span, link
@@ -33,6 +33,8 @@ S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
 Input = Record | TimerDue
 
+BREATH_SECONDS = 0.01
+"""How long a batch computes before the event loop gets a turn."""
 DIRTY_CLEANED_MAX = 200
 """How many marks of published timers are taken away in one save."""
 
@@ -70,11 +72,12 @@ class BatchWork(Generic[S]):
         self._publisher = publisher
         self._options = options
         self._clock = clock
-        self._metrics = metrics
         self._name = engine.reducer.name
         self._codec: DocumentCodec[S] = DocumentCodec(engine.reducer.state)
         self._limit = DeadLetterLimit(options.dead_letters_per_minute_max)
         self._done: dict[tuple[str, int], int] = {}
+        self._breathed_seconds = 0.0
+        self._meters = ReducerMetrics(metrics, self._name)
         self.shards: Shards[S] = Shards(options.documents_cached_max)
 
     def now(self) -> datetime:
@@ -100,11 +103,11 @@ class BatchWork(Generic[S]):
                 while pending and outcome.stopped is None:
                     pending = await self._round(pending, outcome, span)
         if had_records:
-            self._metrics.batch_seconds.labels(self._name).observe(self._clock.monotonic_seconds() - started)
-            self._metrics.batch_records.labels(self._name).observe(sum(map(len, by_shard.values())))
+            self._meters.batch_seconds.observe(self._clock.monotonic_seconds() - started)
+            self._meters.batch_records.observe(sum(map(len, by_shard.values())))
         if not outcome.failed and (not had_records or len(self.shards.dirty_keys) >= DIRTY_CLEANED_MAX):
             await self._clean(outcome)
-        self._metrics.cached_documents.labels(self._name).set(len(self.shards))
+        self._meters.cached_documents.set(len(self.shards))
         return outcome
 
     async def _round(self, pending: dict[int, list[Input]], outcome: Outcome, span: Span) -> dict[int, list[Input]]:
@@ -114,7 +117,7 @@ class BatchWork(Generic[S]):
             documents = await self._load(pending)
             for shard, inputs in pending.items():
                 plans[shard] = self._engine.step(shard, inputs, documents, self._clock.now())
-                await asyncio.sleep(0)
+                await self._breathe()
             if self._limit.would_exceed(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now()):
                 outcome.stopped = (
                     f"more than {self._limit.per_minute_max} dead letters in a minute: look at dead.{self._name}, then restart"
@@ -136,6 +139,13 @@ class BatchWork(Generic[S]):
             if plan.taken < len(pending[shard]):
                 left[shard] = pending[shard][plan.taken :]
         return left
+
+    async def _breathe(self) -> None:
+        """Let the heartbeat and the reads go on, if they were held up for a while: a turn of the event loop costs as much as an event."""
+        now = self._clock.monotonic_seconds()
+        if now - self._breathed_seconds >= BREATH_SECONDS:
+            await asyncio.sleep(0)
+            self._breathed_seconds = now
 
     # --- load, save, publish --------------------------------------------------------------------------------------
 
@@ -199,14 +209,14 @@ class BatchWork(Generic[S]):
         refused = result.stale | result.duplicate
         if not refused:
             return set()
-        self._metrics.fenced.labels(self._name).inc(len(refused))
+        self._meters.fenced.inc(len(refused))
         return {shard for shard, plan in plans.items() if any(document.key in refused for document in plan.saves)}
 
     async def _publish(self, plans: Mapping[int, Plan[S]]) -> None:
         publications = [publication for plan in plans.values() for publication in (*plan.publishes, *plan.dead_letters)]
         if publications:
             await self._publisher.publish(publications)
-            self._metrics.published.labels(self._name).inc(len(publications))
+            self._meters.published.inc(len(publications))
 
     def _acknowledged(self, plan: Plan[S], outcome: Outcome) -> None:
         """Take note that a plan is carried out: outboxes are empty, versions are one higher, offsets are done."""
@@ -224,19 +234,19 @@ class BatchWork(Generic[S]):
         self._count(plan)
 
     def _count(self, plan: Plan[S]) -> None:
-        metrics, name, counts = self._metrics, self._name, plan.counts
+        meters, name, counts = self._meters, self._name, plan.counts
         for counter, value in (
-            (metrics.decided, counts.decided),
-            (metrics.replayed, counts.replayed),
-            (metrics.duplicates, counts.duplicates),
-            (metrics.unknown_types, counts.unknown_types),
-            (metrics.gaps, counts.gaps),
-            (metrics.misplaced, counts.misplaced),
-            (metrics.timers, counts.timers),
-            (metrics.dead_letters, len(plan.dead_letters)),
+            (meters.decided, counts.decided),
+            (meters.replayed, counts.replayed),
+            (meters.duplicates, counts.duplicates),
+            (meters.unknown_types, counts.unknown_types),
+            (meters.gaps, counts.gaps),
+            (meters.misplaced, counts.misplaced),
+            (meters.timers, counts.timers),
+            (meters.dead_letters, len(plan.dead_letters)),
         ):
             if value:
-                counter.labels(name).inc(value)
+                counter.inc(value)
         if counts.gaps:
             logger.error("gap.found", reducer=name, shard=plan.shard, gaps=counts.gaps)
         if plan.dead_letters:
@@ -267,7 +277,7 @@ class BatchWork(Generic[S]):
 
     def _observe_lateness(self, row: StoredDocument, now: datetime) -> None:
         due_at = from_epoch_milliseconds(int(row.fields["due_at"] or 0))
-        self._metrics.timer_lateness.labels(self._name).observe(max(0.0, (now - due_at).total_seconds()))
+        self._meters.timer_lateness.observe(max(0.0, (now - due_at).total_seconds()))
 
     # --- what timers left -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
@@ -33,8 +33,7 @@ def documents_of(reducer: str) -> CollectionSpec:
     return CollectionSpec(reducer, (DUE_INDEX, DIRTY_INDEX))
 
 
-@dataclass(frozen=True, slots=True)
-class Emitted:
+class Emitted(NamedTuple):
     """An output that is saved: its topic's name, its key and its bytes, exactly as they go (again) to the log."""
 
     topic: str

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.topics import Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record of a topic. `partition` is the shard; `key` and `value` are the bytes on the log, which may be absent."""
+class Record(NamedTuple):
+    """One record of a topic. `partition` is the shard; `key` and `value` are the bytes on the log, which may be absent.
+
+    A tuple, like Publication: there is one per record of the topics, and it is made three times as fast as a frozen dataclass.
+    """
 
     topic: Topic
     partition: int
@@ -21,8 +22,7 @@ class Record:
     timestamp_milliseconds: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One record to be written. Its partition follows from the key, by Kafka's default hash."""
 
     topic: Topic

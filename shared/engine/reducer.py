@@ -6,9 +6,8 @@ random number, so every decision can be repeated in a test, a simulation or a re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -29,8 +28,7 @@ class TimerFired(EventData):
     late: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """An event to publish: `key` is its subject and Kafka key. The engine adds id, seq, emitter, time, cause and trace."""
 
     topic: Topic
@@ -38,8 +36,7 @@ class Output:
     data: EventData
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[S]):
+class Decision(NamedTuple, Generic[S]):
     """What `decide` returns: the new state (None: nothing is to be remembered) and what to publish, in order."""
 
     state: S | None

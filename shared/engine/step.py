@@ -123,9 +123,10 @@ class _Step(Generic[S]):
         self._version = engine.version
         self._shard = shard
         self._documents = documents
-        self._now = now
+        self._now = to_milliseconds(now)
         self._changed: set[str] = set()
         self._outputs = 0
+        self._outbox_bytes: dict[str, int] = {}
         self._plan: Plan[S] = Plan(shard)
 
     def run(self, inputs: Sequence[Record | TimerDue]) -> Plan[S]:
@@ -151,7 +152,9 @@ class _Step(Generic[S]):
         if document is None:
             known = self._documents.get(key)
             document = Document(key, self._shard) if known is None else known.copy()
-            if not document.outbox:
+            if document.outbox:
+                self._outbox_bytes[key] = _size(document.outbox)
+            else:
                 document.dirty = False
             self._plan.touched[key] = document
         return document
@@ -180,7 +183,7 @@ class _Step(Generic[S]):
             self._bury(record, "invalid", str(error))
             return False
         self._take_event(document, record, event)
-        return len(document.outbox) >= OUTBOX_ENTRIES_MAX or _size(document.outbox) >= OUTBOX_BYTES_MAX
+        return len(document.outbox) >= OUTBOX_ENTRIES_MAX or self._outbox_bytes.get(key, 0) >= OUTBOX_BYTES_MAX
 
     def _take_event(self, document: Document[S], record: Record, event: Event[Any]) -> None:
         """Decide about a valid event, unless it was seen or its key is parked."""
@@ -248,17 +251,19 @@ class _Step(Generic[S]):
                 due_at = to_milliseconds(due_at)  # as the index holds it: the document and its row must agree on what is due
             if isinstance(event.data, TimerFired) and due_at is not None and due_at <= self._now and decision.state == document.state:
                 raise TimerStuckError  # noqa: TRY301 # it parks the key like any failure of a rule
-            entries, emitted_to = self._stamp(document, event, decision.outputs)
+            entries, emitted_to = self._stamp(document, event, decision.outputs) if decision.outputs else ([], {})
         except Exception as error:  # noqa: BLE001 # whatever a rule raises parks its key and nothing else; the dead letter says what
             document.parked = f"{type(error).__name__} at {_place(error)}"
             return False
         document.state = decision.state
         document.due_at = due_at
-        document.emitted += len(entries)
-        document.emitted_to.update(emitted_to)
-        document.outbox.extend(entries)
-        self._outputs += len(entries)
         self._plan.counts.decided += 1
+        if entries:
+            document.emitted += len(entries)
+            document.emitted_to.update(emitted_to)
+            document.outbox.extend(entries)
+            self._outputs += len(entries)
+            self._outbox_bytes[document.key] = self._outbox_bytes.get(document.key, 0) + _size(entries)
         return True
 
     def _stamp(self, document: Document[S], event: Event[Any], outputs: Sequence[Output]) -> tuple[list[Emitted], dict[str, int]]:
