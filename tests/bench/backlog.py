@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
-import logging
 import sys
 import tempfile
 from dataclasses import replace
@@ -23,7 +22,7 @@ from shared.topics import CONVERSATIONS
 from tests.bench.contenders.contest import Contest
 from tests.bench.quix_environment import NotInstalledError, quix_python
 from tests.bench.reporting import progress, report, say
-from tests.bench.world import Place, cores, messages, pin, run_apart
+from tests.bench.world import Place, cores, keep_output_clean, messages, pin, run_apart
 
 NAME = "backlog"
 PARTITIONS = 6
@@ -125,7 +124,7 @@ def main() -> None:
 
 def be_measured(name: str, contest: Contest) -> None:
     """Be contender `name`, on the last core."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells each step of joining a group as an error
+    keep_output_clean()
     pin(max(cores(), default=None))
     collect_garbage_rarely()
     asyncio.run(importlib.import_module(f"tests.bench.contenders.{name}").run(contest))

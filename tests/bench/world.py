@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -145,6 +147,23 @@ def pin(core: int | None) -> None:
     """Keep this process on `core`; nothing where the system cannot."""
     if core is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
+
+
+async def until(condition: Callable[[], bool], every_seconds: float = 0.003) -> None:
+    """Look now and then; a loop under measurement should carry no callbacks of the benchmark."""
+    while not condition():  # noqa: ASYNC110 # see above
+        await asyncio.sleep(every_seconds)
+
+
+def keep_output_clean() -> None:
+    """Let a measured process write its figures alone to standard output: warnings go to the other one, and nothing below them.
+
+    Of aiokafka's loggers not even those: it tells each step of joining a group as an error.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+    )
 
 
 async def run_apart(module: str, *arguments: str, python: str = sys.executable) -> dict[str, Any]:

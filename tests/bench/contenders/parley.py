@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from services.router.app import build_reducers
@@ -18,7 +17,7 @@ from shared.engine.step import Engine
 from shared.metrics import Metrics
 from shared.store.sqlite import SqliteStore
 from tests.bench.contenders.contest import Contest, Stopwatch
-from tests.bench.world import CONFIG
+from tests.bench.world import CONFIG, until
 
 
 async def run(contest: Contest) -> None:
@@ -48,9 +47,3 @@ async def run(contest: Contest) -> None:
     await running
     await publisher.close()
     await store.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Look every few milliseconds; the loop under measurement should carry no callbacks of the benchmark."""
-    while not condition():  # noqa: ASYNC110 # see above
-        await asyncio.sleep(0.003)
