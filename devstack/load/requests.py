@@ -55,6 +55,10 @@ class Script:
         language = self.texts[(self.first_customer + customer) % len(self.texts)]
         return language[(customer + turn) % len(language)]
 
+    def message_id(self, number: int) -> str:
+        """Return the native id of message `number`: whoever sends it again sends the same."""
+        return "wamid." + base64.b64encode(f"{self.run}:{number:08d}".encode()).decode()
+
 
 def customer_fields(customer: Customer) -> dict[str, Any]:
     """Return the customer as the emulator's control interface takes it."""
@@ -74,10 +78,17 @@ def webhooks(script: Script, url: str, secret: str, *, items_per_post: int = 1) 
         yield request_bytes(target.path, target.netloc, headers(body, secret), body)
 
 
+def webhook(script: Script, number: int, secret: str) -> tuple[bytes, dict[str, str]]:
+    """Return the body and the headers of the webhook that carries message `number` alone, written now."""
+    account = PhoneNumber(phone_number_id=script.account(number), waba_id=BUSINESS_ACCOUNT, display_phone_number=DISPLAY_NUMBER)
+    body = encode(envelope([_item(script, number, {account.phone_number_id: account})]))
+    return body, headers(body, secret)
+
+
 def _item(script: Script, number: int, numbers: dict[str, PhoneNumber]) -> Item:
     customer, account = script.customer(number), numbers[script.account(number)]
-    wamid = "wamid." + base64.b64encode(f"{script.run}:{number:08d}".encode()).decode()
-    composed = compose(Draft("text", script.text(number)), customer=customer, number=account, wamid=wamid, at=datetime.now(UTC))
+    draft = Draft("text", script.text(number))
+    composed = compose(draft, customer=customer, number=account, wamid=script.message_id(number), at=datetime.now(UTC))
     return Item(account, composed.message, {}, "messages", contact_of(customer))
 
 
