@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from devstack.kafka import kafka_bootstrap_servers
 from tests.bench.fleet import Work, work_off
@@ -70,13 +71,13 @@ async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> No
         progress(f"{sizes.events:,} events on {count:,} conversations")
         work = await work_off(place, store, list(messages(sizes.events, drawn_from(count))))
         found.append(work)
-        details = {"conversations": count, "events": sizes.events}
-        report(NAME, "events per second by conversations", work.events_per_second, "1/s", **details)
-        report(NAME, "CPU per event by conversations", work.cpu_microseconds, "µs", **details)
-        report(NAME, "memory by conversations", work.memory_megabytes, "MB", **details)
-        report(NAME, "size of the database", file_megabytes(store), "MB", seeded=round(seeded_megabytes, 1), **details)
+        at = {"conversations": count, "events": sizes.events}
+        report(NAME, "events per second by conversations", work.events_per_second, "1/s", **at)
+        report(NAME, "CPU per event by conversations", work.cpu_microseconds, "µs", **at)
+        report(NAME, "memory by conversations", work.memory_megabytes, "MB", **at)
+        report(NAME, "size of the database", file_megabytes(store), "MB", seeded=round(seeded_megabytes, 1), **at)
         store.unlink()
-    details = {"goal": GOAL_PERCENT, "conversations": sizes.conversations}
+    details: dict[str, Any] = {"goal": GOAL_PERCENT, "conversations": sizes.conversations}
     slower = (1 - found[-1].events_per_second / found[0].events_per_second) * 100
     dearer = (found[-1].cpu_microseconds / found[0].cpu_microseconds - 1) * 100
     report(NAME, "events per second, most against fewest conversations", slower, "% less", **details)

@@ -57,14 +57,14 @@ def conversations(count: int, partitions: int) -> Iterator[StoredDocument]:
     for number in range(count):
         document = pattern.copy()
         document.key = thread_of(number)
-        document.shard = _partition_of(document.key, partitions)
+        document.shard = partition_of_key(document.key, partitions)
         phone = phone_of(number)
         customer = Customer(id=phone, phone=f"+{phone}", display_name="A customer")
         document.state = pattern.state.model_copy(update={"customer": customer})
         yield codec.to_stored(document)
 
 
-def _partition_of(key: str, partitions: int) -> int:
+def partition_of_key(key: str, partitions: int) -> int:
     """Return the shard of `key`, without the cache that a million keys would wash out."""
     return int(partition_of.__wrapped__(key.encode(), partitions))
 
