@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from shared import ids
 from shared.channels.contract import UNKNOWN_ACCOUNT, Item, ItemEvent, ItemIgnored, ItemRejected
@@ -32,8 +32,7 @@ HEADERS_KEPT = frozenset({"content-type", "content-length", "content-encoding", 
 HEADER_CHARACTERS_MAX = 500
 
 
-@dataclass(frozen=True, slots=True)
-class IntakeRecord:
+class IntakeRecord(NamedTuple):
     """One event for `topic` under `key`: its id, what it says, and the event as it stands on the topic."""
 
     topic: Topic

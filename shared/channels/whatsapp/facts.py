@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from shared import ids
 from shared.channels.contract import ItemEvent, ItemIgnored
@@ -23,8 +24,7 @@ class Scope:
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One fact of an item. `kind` and `native_id` make the event id: several facts share the vendor's id of one message."""
 
     topic: Topic
