@@ -185,7 +185,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
             await self._commit(consumer)
 
     async def _commit(self, consumer: Consumer) -> None:
-        """Commit the contiguous offsets, naming partitions; a failure is told, and tried again with the next."""
+        """Commit the contiguous offsets, naming partitions; a failure is told, and tried again a while later."""
         assigned = {self._place(partition): partition for partition in consumer.assignment()}
         positions = {p: offset for p, offset in self._crew.positions().items() if p in assigned and self._committed.get(p) != offset}
         if not positions:
@@ -196,6 +196,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
         except (KafkaError, TimeoutError) as error:
             self._metrics.failures.labels(self._handler.name, "commit").inc()
             logger.warning("commit.failed", worker=self._handler.name, error=type(error).__name__, partitions=len(positions))
+            self._crew.changed.set()  # nothing else may end for hours, and a partition would look as if it stood still
         else:
             self._committed.update(positions)
 

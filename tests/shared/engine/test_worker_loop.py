@@ -188,6 +188,16 @@ async def test_a_failed_commit_is_tried_again() -> None:
         await until(lambda: broker.committed.get(place(0)) == 2)
 
 
+async def test_a_failed_commit_is_tried_again_though_nothing_more_is_done() -> None:
+    """A partition on which nothing more is written does not look as if it stood still until something is."""
+    broker = Broker()
+    async with running(broker) as run:
+        run.consumer.errors["commit"] = [CommitFailedError("rebalancing")]
+        broker.write(0, ("a", "a1"))
+        await until(lambda: broker.committed.get(place(0)) == 1)
+        assert not run.consumer.errors["commit"]
+
+
 async def test_reading_goes_on_after_an_error() -> None:
     """A KafkaError of the fetch is waited out."""
     broker = Broker()
