@@ -193,7 +193,7 @@ async def test_a_failed_commit_is_tried_again_though_nothing_more_is_done() -> N
     broker = Broker()
     async with running(broker) as run:
         run.consumer.errors["commit"] = [CommitFailedError("rebalancing")]
-        broker.write(0, ("a", "a1"))
+        broker.write(0, ("a", "a1 ok"))
         await until(lambda: broker.committed.get(place(0)) == 1)
         assert not run.consumer.errors["commit"]
 
