@@ -14,6 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from cli.connection import Connection
+from shared.engine.connection import client_options
+from shared.engine.refusals import refusal
 from shared.errors import BrokerUnavailableError
 
 LOOK_SECONDS_MAX = 60.0
@@ -47,13 +49,13 @@ class TopicState:
 @asynccontextmanager
 async def reading(connection: Connection) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer without a group. Whatever the broker does not answer becomes BrokerUnavailableError."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=connection.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**client_options(connection.bootstrap_servers), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
         await asyncio.sleep(0)  # aiokafka's own task must have begun: a stop before its first step raises CancelledError
         yield consumer
     except (KafkaError, TimeoutError, OSError) as error:
-        raise _unavailable(connection, error) from error
+        raise await _unavailable(connection, error) from error
     finally:
         await consumer.stop()
 
@@ -61,20 +63,20 @@ async def reading(connection: Connection) -> AsyncIterator[AIOKafkaConsumer]:
 @asynccontextmanager
 async def administering(connection: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give an admin client; errors as `reading`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=connection.bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_options(connection.bootstrap_servers))
     try:
         async with asyncio.timeout(LOOK_SECONDS_MAX):
             await admin.start()
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
-        raise _unavailable(connection, error) from error
+        raise await _unavailable(connection, error) from error
     finally:
         await admin.close()
 
 
-def _unavailable(connection: Connection, error: BaseException) -> BrokerUnavailableError:
+async def _unavailable(connection: Connection, error: BaseException) -> BrokerUnavailableError:
     return BrokerUnavailableError(
-        f"Kafka at {connection.bootstrap_servers} does not answer ({type(error).__name__}): "
+        f"Kafka at {connection.bootstrap_servers} {await refusal(connection.bootstrap_servers, error)}: "
         "is it running, and is KAFKA_BOOTSTRAP_SERVERS (or --bootstrap) right?"
     )
 

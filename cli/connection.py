@@ -9,6 +9,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
+from shared.engine.connection import Servers
+
 T = TypeVar("T")
 
 BootstrapOption = Annotated[
@@ -22,8 +24,15 @@ PREFIX_DEFAULT = "parley."
 class Connection(NamedTuple):
     """Which cluster and which installation on it."""
 
-    bootstrap_servers: str
+    bootstrap_servers: Servers
     prefix: str
+
+
+def connection_to(bootstrap_servers: str, prefix: str) -> Connection:
+    """Return the connection to these addresses, with the services' settings of TLS and passwords. Raises ConfigurationError."""
+    from shared.settings import KafkaSettings  # noqa: PLC0415 # only commands that connect need it
+
+    return Connection(KafkaSettings(kafka_bootstrap_servers=bootstrap_servers).kafka, prefix)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

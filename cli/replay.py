@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import BOOTSTRAP_DEFAULT, PREFIX_DEFAULT, BootstrapOption, Connection, PrefixOption, run
+from cli.connection import BOOTSTRAP_DEFAULT, PREFIX_DEFAULT, BootstrapOption, PrefixOption, connection_to, run
 
 EPILOG = """\b
 Examples:
@@ -84,5 +84,5 @@ def replay(
         limit=limit,
     )
     order = Order(selection, config, write=yes, skip_earlier=skip_earlier, show_keys=show_keys)
-    if not run(carry_out(Connection(bootstrap, prefix), order)):
+    if not run(carry_out(connection_to(bootstrap, prefix), order)):
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import BOOTSTRAP_DEFAULT, PREFIX_DEFAULT, BootstrapOption, Connection, PrefixOption, run
+from cli.connection import BOOTSTRAP_DEFAULT, PREFIX_DEFAULT, BootstrapOption, PrefixOption, connection_to, run
 
 topics = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 CREATE_EPILOG = """\b
@@ -50,7 +50,7 @@ def create(
         raise typer.BadParameter("there cannot be more in-sync replicas than replicas", param_hint="--min-in-sync")
     from cli.topic_views import make  # noqa: PLC0415 # heavy: only this command needs it
 
-    run(make(Connection(bootstrap, prefix), partitions=partitions, replicas=replicas, in_sync_min=min_in_sync))
+    run(make(connection_to(bootstrap, prefix), partitions=partitions, replicas=replicas, in_sync_min=min_in_sync))
 
 
 @topics.command("list", epilog=LIST_EPILOG)
@@ -58,7 +58,7 @@ def list_(*, bootstrap: BootstrapOption = BOOTSTRAP_DEFAULT, prefix: PrefixOptio
     """List the topics: partitions, records, and how far behind each consumer group is."""
     from cli.topic_views import show_all  # noqa: PLC0415 # heavy: only this command needs it
 
-    run(show_all(Connection(bootstrap, prefix)))
+    run(show_all(connection_to(bootstrap, prefix)))
 
 
 @topics.command("describe", epilog=DESCRIBE_EPILOG)
@@ -71,4 +71,4 @@ def describe(
     """Describe one topic: its key, its events, who writes and reads it; with a broker, its partitions and settings too."""
     from cli.topic_views import show_one  # noqa: PLC0415 # heavy: only this command needs it
 
-    run(show_one(Connection(bootstrap, prefix), topic))
+    run(show_one(connection_to(bootstrap, prefix), topic))

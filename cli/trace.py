@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import BOOTSTRAP_DEFAULT, PREFIX_DEFAULT, BootstrapOption, Connection, PrefixOption, run
+from cli.connection import BOOTSTRAP_DEFAULT, PREFIX_DEFAULT, BootstrapOption, PrefixOption, connection_to, run
 
 EPILOG = """\b
 Examples:
@@ -38,4 +38,4 @@ def trace(
     """
     from cli.tracing.command import Request, tell  # noqa: PLC0415 # heavy: only this command needs it
 
-    run(tell(Connection(bootstrap, prefix), Request(thread, show_text=show_text, show_phones=show_phones, as_json=as_json)))
+    run(tell(connection_to(bootstrap, prefix), Request(thread, show_text=show_text, show_phones=show_phones, as_json=as_json)))

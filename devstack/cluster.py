@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devstack.guards import Guard, rights_settings
 from devstack.ports import LOOPBACK, demand_port, free_port, port_is_free, port_is_open
 from shared.errors import ConfigurationError
 
@@ -75,6 +76,8 @@ class Node:
     client_port: int
     controller_port: int
     edges: tuple[Edge, ...] = ()
+    guarded_ports: tuple[int, ...] = ()
+    """The ports of the cluster's guards, in their order."""
 
     @property
     def settings_path(self) -> Path:
@@ -97,6 +100,7 @@ class Cluster:
 
     cluster_id: str
     nodes: tuple[Node, ...]
+    guards: tuple[Guard, ...] = ()
 
     @property
     def bootstrap_servers(self) -> str:
@@ -110,6 +114,13 @@ class Cluster:
             raise ConfigurationError(f"The cluster has no edge {edge!r}; name it when the cluster is made.")
         return ",".join(f"{LOOPBACK}:{port}" for port in ports)
 
+    def bootstrap_servers_behind(self, guard: str) -> str:
+        """Return the addresses of a guarded listener; raises ConfigurationError where the cluster has no such guard."""
+        names = [one.name for one in self.guards]
+        if guard not in names:
+            raise ConfigurationError(f"The cluster has no guard {guard!r}; name it when the cluster is made.")
+        return ",".join(f"{LOOPBACK}:{node.guarded_ports[names.index(guard)]}" for node in self.nodes)
+
     def settings_of(self, node: Node) -> dict[str, str | int]:
         """Return the broker settings of `node`."""
         replicas = min(len(self.nodes), REPLICAS_MAX)
@@ -118,6 +129,10 @@ class Cluster:
         listening = [f"{_listener(edge.name)}://{LOOPBACK}:{edge.listen_port}" for edge in node.edges]
         advertised = [f"{_listener(edge.name)}://{LOOPBACK}:{edge.advertised_port}" for edge in node.edges]
         protocols = [str(COMMON_SETTINGS[PROTOCOLS]), *(f"{_listener(edge.name)}:PLAINTEXT" for edge in node.edges)]
+        for guard, guarded_port in zip(self.guards, node.guarded_ports, strict=True):
+            listening.append(f"{guard.listener}://{LOOPBACK}:{guarded_port}")
+            advertised.append(f"{guard.listener}://{LOOPBACK}:{guarded_port}")
+            protocols.append(f"{guard.listener}:{guard.protocol}")
         return COMMON_SETTINGS | {
             "node.id": node.number,
             "log.dirs": str(node.directory / "log"),
@@ -132,6 +147,8 @@ class Cluster:
             "transaction.state.log.min.isr": in_sync,
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": in_sync,
+            **rights_settings(self.guards),
+            **{name: value for guard in self.guards for name, value in guard.settings().items()},
         }
 
     def write_settings(self, node: Node) -> None:
@@ -151,7 +168,9 @@ def _escape(value: str | int) -> str:
     return str(value).replace("\\", "\\\\").encode("ascii", "backslashreplace").decode("ascii")
 
 
-def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bool, edges: Sequence[str] = ()) -> Cluster:
+def load_cluster(
+    directory: Path, *, brokers: int, port: int | None, running: bool, edges: Sequence[str] = (), guards: Sequence[Guard] = ()
+) -> Cluster:
     """Return the cluster of `directory`, a new one where there is none; remember its id and ports there.
 
     Args:
@@ -160,6 +179,7 @@ def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bo
         port: The client port of the first node that the caller demands; None for any.
         running: Whether some nodes run: then every port stays as it is.
         edges: Ways of their own that each node has; see Edge.
+        guards: Listeners that each node has beside the open one.
 
     Raises:
         ConfigurationError: The directory holds a cluster of another size.
@@ -176,14 +196,26 @@ def load_cluster(directory: Path, *, brokers: int, port: int | None, running: bo
     edge_ports = known.get("edges", {})
     if not running:
         edge_ports = _choose_edge_ports(edge_ports, edges, brokers=brokers, taken=[one for pair in ports for one in pair])
+    guarded = known.get("guarded") or [[]] * brokers
+    if not running:
+        taken = [one for pair in [*ports, *(pair for pairs in edge_ports.values() for pair in pairs)] for one in pair]
+        guarded = [[_choose(row[index] if index < len(row) else None, taken) for index in range(len(guards))] for row in guarded]
     draft = memory.with_suffix(".draft")
-    draft.write_text(json.dumps({"cluster_id": known["cluster_id"], "ports": ports, "edges": edge_ports}), encoding="utf-8")
+    memories = {"cluster_id": known["cluster_id"], "ports": ports, "edges": edge_ports, "guarded": guarded}
+    draft.write_text(json.dumps(memories), encoding="utf-8")
     draft.replace(memory)
     nodes = (
-        Node(number, directory / f"node-{number}", client, controller, tuple(Edge(name, *edge_ports[name][number - 1]) for name in edges))
+        Node(
+            number,
+            directory / f"node-{number}",
+            client,
+            controller,
+            tuple(Edge(name, *edge_ports[name][number - 1]) for name in edges),
+            tuple(guarded[number - 1]),
+        )
         for number, (client, controller) in enumerate(ports, start=1)
     )
-    return Cluster(known["cluster_id"], tuple(nodes))
+    return Cluster(known["cluster_id"], tuple(nodes), tuple(guards))
 
 
 def _choose_ports(known: list[list[int]], *, brokers: int, port: int | None) -> list[list[int]]:

@@ -21,6 +21,7 @@ from typing import IO, Self
 
 from devstack.class_archive import archive_options, ensure_archive, join_class_path
 from devstack.cluster import Cluster, load_cluster
+from devstack.guards import Guard
 from devstack.jars import cache_directory, ensure_jars
 from devstack.java import Java, find_java
 from devstack.nodes import await_cluster, format_storage, start_node
@@ -56,6 +57,7 @@ class EmbeddedKafka:
         brokers: 1, or 3 for replication (then internal topics have 3 replicas and `min.insync.replicas` is 2).
         port: The client port of the first node, the others take the next ones; free ports by default.
         edges: Ways of their own that clients may be given, each through a port where something else listens; see `edge_ports`.
+        guards: Listeners beside the open one that ask who is there (TLS, passwords); see `bootstrap_servers_behind`.
         heap_megabytes: The largest heap of each node.
         cache: Where jars and class archive are kept; `cache_directory()` by default.
         java: The runtime; `find_java()` by default.
@@ -68,6 +70,7 @@ class EmbeddedKafka:
         brokers: int = 1,
         port: int | None = None,
         edges: Sequence[str] = (),
+        guards: Sequence[Guard] = (),
         heap_megabytes: int = HEAP_MEGABYTES,
         cache: Path | None = None,
         java: Java | None = None,
@@ -78,6 +81,7 @@ class EmbeddedKafka:
         self._brokers = brokers
         self._port = port
         self._edges = tuple(edges)
+        self._guards = tuple(guards)
         self._heap = f"-Xmx{heap_megabytes}m"
         self._cache = cache_directory() if cache is None else cache
         self._java = java
@@ -105,6 +109,15 @@ class EmbeddedKafka:
             ConfigurationError: There is no such edge.
         """
         return self._require_cluster().bootstrap_servers_of(edge)
+
+    def bootstrap_servers_behind(self, guard: str) -> str:
+        """Return the addresses of a guarded listener, by its name.
+
+        Raises:
+            BrokerUnavailableError: The cluster was never started.
+            ConfigurationError: There is no such guard.
+        """
+        return self._require_cluster().bootstrap_servers_behind(guard)
 
     @property
     def edge_ports(self) -> dict[str, list[tuple[int, int]]]:
@@ -170,7 +183,7 @@ class EmbeddedKafka:
                 self._own_directory()
                 self._prepare_command()
                 self._cluster = load_cluster(
-                    self._directory, brokers=self._brokers, port=self._port, running=bool(self.pids), edges=self._edges
+                    self._directory, brokers=self._brokers, port=self._port, running=bool(self.pids), edges=self._edges, guards=self._guards
                 )
                 format_storage(self._command, self._cluster)
                 for node in self._cluster.nodes:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from devstack.cluster import Cluster, Node
+from devstack.guards import format_arguments
 from devstack.readiness import is_ready_within
 from devstack.server import DiskFullError, ServerProcess, ServerStartError, telling_line
 
@@ -54,6 +55,7 @@ def _format_process(command: Sequence[str], cluster: Cluster, node: Node) -> sub
         f"--cluster-id={cluster.cluster_id}",
         "-c",
         str(node.settings_path),
+        *format_arguments(cluster.guards),
     ]
     return subprocess.Popen(  # noqa: S603 - the command is built here, from files that we checked
         [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

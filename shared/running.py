@@ -68,7 +68,7 @@ class Surroundings:
         """Return the bounds of a loop under these settings."""
         settings = self.settings
         return LoopOptions(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            bootstrap_servers=settings.kafka,
             topic_prefix=settings.topic_prefix,
             partitions=settings.partitions,
             instance=settings.instance,
@@ -85,7 +85,7 @@ class Surroundings:
         settings = self.settings
         return KafkaPublisher(
             PublisherOptions(
-                bootstrap_servers=settings.kafka_bootstrap_servers,
+                bootstrap_servers=settings.kafka,
                 topic_prefix=settings.topic_prefix,
                 partitions=settings.partitions,
                 client_id=f"{purpose}-{settings.instance}",
@@ -123,10 +123,20 @@ def run_service(name: str, serve: Callable[[], Awaitable[None]]) -> None:
     """Run a service's coroutine to its end; a misconfiguration is one line and EXIT_MISCONFIGURED, not a traceback."""
     collect_garbage_rarely()
     try:
-        asyncio.run(_as_coroutine(serve))
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(_as_coroutine(serve))
     except ParleyError as error:
         sys.stderr.write(f"{name}: {error}\n")
         raise SystemExit(EXIT_MISCONFIGURED) from None
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's event loop, which halves the cost of a small batch; None for asyncio's own, where there is no uvloop."""
+    if sys.platform == "win32":
+        return None
+    import uvloop  # noqa: PLC0415 # not made for Windows
+
+    return uvloop.new_event_loop
 
 
 def collect_garbage_rarely() -> None:
@@ -148,7 +158,7 @@ async def serve_reducers(name: str, settings: ServiceSettings, build: Callable[[
             reducers = build(centre)
             inputs = {topic for reducer in reducers for topic in reducer.inputs}
             found = await wait_for_topics(
-                settings.kafka_bootstrap_servers, settings.topic_prefix, inputs, partitions=settings.partitions, stop=around.stop
+                settings.kafka, settings.topic_prefix, inputs, partitions=settings.partitions, stop=around.stop
             )
             if found is None:
                 return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.engine.connection import Access, KafkaConnection, SaslMechanism, SecurityProtocol, open_way
 from shared.errors import ConfigurationError
 from shared.topics import PARTITIONS_EMBEDDED
 
@@ -31,8 +33,8 @@ def _variable(prefix: str, where: tuple[int | str, ...], settings: type[BaseSett
     return (prefix + name).upper() if name in settings.model_fields and settings.model_fields[name].validation_alias is None else name
 
 
-class ServiceSettings(EnvironmentSettings):
-    """Settings that all services share."""
+class KafkaSettings(EnvironmentSettings):
+    """Where Kafka is, and how it lets us in."""
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_", frozen=True, extra="ignore", populate_by_name=True)
 
@@ -41,6 +43,67 @@ class ServiceSettings(EnvironmentSettings):
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="Where Kafka is: `host:port`, several with commas.",
     )
+    kafka_security_protocol: SecurityProtocol = Field(
+        default="PLAINTEXT",
+        validation_alias="KAFKA_SECURITY_PROTOCOL",
+        description="`PLAINTEXT`, `SSL` (encrypted), `SASL_SSL` (encrypted, with a password) or `SASL_PLAINTEXT` (in the clear).",
+    )
+    kafka_ssl_ca_file: Path | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_CA_FILE",
+        description="The certificates (PEM) that sign the brokers'; absent: those of the system.",
+    )
+    kafka_ssl_certificate_file: Path | None = Field(
+        default=None, validation_alias="KAFKA_SSL_CERTIFICATE_FILE", description="Our own certificate (PEM), where Kafka asks for one."
+    )
+    kafka_ssl_key_file: Path | None = Field(
+        default=None, validation_alias="KAFKA_SSL_KEY_FILE", description="The key (PEM) of our own certificate."
+    )
+    kafka_ssl_key_password: SecretStr | None = Field(
+        default=None, validation_alias="KAFKA_SSL_KEY_PASSWORD", description="What decrypts the key, where it is encrypted."
+    )
+    kafka_sasl_mechanism: SaslMechanism | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_MECHANISM",
+        description="`SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN`: how the password is shown.",
+    )
+    kafka_sasl_username: str | None = Field(default=None, validation_alias="KAFKA_SASL_USERNAME", description="Who we are to Kafka.")
+    kafka_sasl_password: SecretStr | None = Field(default=None, validation_alias="KAFKA_SASL_PASSWORD", description="The password.")
+    kafka_sasl_password_file: Path | None = Field(
+        default=None, validation_alias="KAFKA_SASL_PASSWORD_FILE", description="A file that holds the password, in place of the variable."
+    )
+
+    @cached_property
+    def kafka(self) -> KafkaConnection:
+        """Return where Kafka is with the way in; files are read at the first call, which is at the start."""
+        access = Access(
+            protocol=self.kafka_security_protocol,
+            ca_file=self.kafka_ssl_ca_file,
+            certificate_file=self.kafka_ssl_certificate_file,
+            key_file=self.kafka_ssl_key_file,
+            key_password=_revealed(self.kafka_ssl_key_password),
+            mechanism=self.kafka_sasl_mechanism,
+            username=self.kafka_sasl_username,
+            password=_revealed(self.kafka_sasl_password),
+            password_file=self.kafka_sasl_password_file,
+        )
+        return open_way(self.kafka_bootstrap_servers, access)
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        """Refuse what does not belong together, and files that cannot be used, with a ConfigurationError."""
+        _ = self.kafka
+        return self
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    """Return the secret itself."""
+    return None if secret is None else secret.get_secret_value()
+
+
+class ServiceSettings(KafkaSettings):
+    """Settings that all services share."""
+
     mongodb_uri: SecretStr | None = Field(
         default=None,
         validation_alias="MONGODB_URI",

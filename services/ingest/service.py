@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -71,10 +70,6 @@ class PrometheusIntake:
 
 def main() -> None:
     """Run until SIGTERM or Ctrl-C; settings come from the environment."""
-    if sys.platform != "win32":
-        import uvloop  # noqa: PLC0415 # not made for Windows
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     run_service("ingest", lambda: serve(ServiceSettings(), IngestSettings()))
 
 
@@ -114,7 +109,7 @@ async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
         serving = asyncio.create_task(server.serve())
         try:
             await wait_for_topics(
-                settings.kafka_bootstrap_servers,
+                settings.kafka,
                 settings.topic_prefix,
                 (INBOUND, DELIVERIES, REJECTED),
                 partitions=settings.partitions,

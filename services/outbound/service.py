@@ -39,7 +39,7 @@ async def serve(settings: ServiceSettings, outbound: OutboundSettings) -> None:
         store = open_store("outbound", mongodb_uri=settings.mongodb_uri, directory=settings.data_directory)
         try:
             found = await wait_for_topics(
-                settings.kafka_bootstrap_servers,
+                settings.kafka,
                 settings.topic_prefix,
                 (SENDS, DELIVERIES),
                 partitions=settings.partitions,

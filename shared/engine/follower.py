@@ -13,8 +13,10 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.engine.connection import Servers, client_options
 from shared.engine.installation import describe
 from shared.engine.records import Record
+from shared.engine.refusals import refusal
 from shared.engine.stopping import stop_consumer
 from shared.errors import BrokerUnavailableError, InvalidEventError
 from shared.events.envelope import Event
@@ -37,7 +39,7 @@ class Seen:
 class Follower:
     """Reads `topics` from their beginning, or from now on. Use as an async context manager."""
 
-    def __init__(self, bootstrap_servers: str, topic_prefix: str, topics: Iterable[Topic], *, from_beginning: bool = True) -> None:
+    def __init__(self, bootstrap_servers: Servers, topic_prefix: str, topics: Iterable[Topic], *, from_beginning: bool = True) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topics = {topic_prefix + topic.name: topic for topic in topics}
         self._from_beginning = from_beginning
@@ -47,7 +49,7 @@ class Follower:
         """Connect and take its place. Raises BrokerUnavailableError."""
         found = await describe(self._bootstrap_servers, self._topics)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
+            **client_options(self._bootstrap_servers), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
@@ -59,7 +61,7 @@ class Follower:
         except (KafkaError, TimeoutError, OSError) as error:
             await stop_consumer(consumer)
             raise BrokerUnavailableError(
-                f"Kafka at {self._bootstrap_servers} does not answer ({type(error).__name__}): "
+                f"Kafka at {self._bootstrap_servers} {await refusal(self._bootstrap_servers, error)}: "
                 "is it running, and is KAFKA_BOOTSTRAP_SERVERS right?"
             ) from None
         self._consumer = consumer

@@ -16,6 +16,8 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from shared.engine.connection import Servers, client_options
+from shared.engine.refusals import refusal
 from shared.engine.topic_identity import ClusterIdentity, identify
 from shared.errors import BrokerUnavailableError, ParleyError
 from shared.store.port import CollectionSpec, Store, StoredDocument
@@ -42,24 +44,24 @@ class Installation:
     topics: dict[str, str] = field(default_factory=dict)
 
 
-async def describe(bootstrap_servers: str, topics: Iterable[str]) -> ClusterIdentity:
+async def describe(bootstrap_servers: Servers, topics: Iterable[str]) -> ClusterIdentity:
     """Return the cluster's id, and the id and partition count of each of `topics` that exists.
 
     Raises BrokerUnavailableError when Kafka does not answer within DESCRIBE_TIMEOUT_SECONDS.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_options(bootstrap_servers))
     try:
         async with asyncio.timeout(DESCRIBE_TIMEOUT_SECONDS):
             await admin.start()
             return await identify(admin, topics)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} does not answer ({type(error).__name__})") from None
+        raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} {await refusal(bootstrap_servers, error)}") from None
     finally:
         await admin.close()
 
 
 async def wait_for_topics(
-    bootstrap_servers: str, topic_prefix: str, topics: Iterable[Topic], *, partitions: int, stop: asyncio.Event
+    bootstrap_servers: Servers, topic_prefix: str, topics: Iterable[Topic], *, partitions: int, stop: asyncio.Event
 ) -> Installation | None:
     """Wait until Kafka answers and has `topics`; return what they are, or None when told to stop before.
 
@@ -82,7 +84,11 @@ async def wait_for_topics(
                 )
             if not missing:
                 return Installation(found.cluster, partitions, {name: topic.topic_id for name, topic in found.topics.items()})
-            logger.warning("topics.missing", topics=missing, to_do="run `parley topics create`", retry_in_seconds=delay)
+            if found.forbidden:
+                to_do = "give the user the rights that deploy/k8s/users/users.yaml lists"
+                logger.warning("topics.forbidden", topics=list(found.forbidden), to_do=to_do, retry_in_seconds=delay)
+            else:
+                logger.warning("topics.missing", topics=missing, to_do="run `parley topics create`", retry_in_seconds=delay)
         try:
             async with asyncio.timeout(delay):
                 await stop.wait()

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from shared.clock import Clock
 from shared.engine.batch import BatchWork
+from shared.engine.connection import client_options
 from shared.engine.options import LoopOptions
 from shared.engine.records import Publisher, Record
 from shared.engine.shards import Shards
@@ -67,6 +68,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         self._done: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._last_commit_seconds = 0.0
+        self._committing: asyncio.Task[None] | None = None
         self._failures_in_a_row = 0
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -80,7 +82,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
                     await self._turn(consumer, stop)
             finally:
                 async with self._batch_in_hand:
-                    await self._commit(consumer)
+                    await self._commit_all(consumer)
                 self._status.ready = False
                 self._consumer = None
                 if (error := await stop_consumer(consumer)) is not None:
@@ -110,7 +112,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             await self._give_back(consumer, shards, reason, stop)
         if not failed:
             self._failures_in_a_row = 0
-        await self._commit_lazily(consumer)
+        self._commit_lazily(consumer)
 
     async def _work_on(self, fetched: Fetched) -> list[tuple[Exception, set[int]]]:
         """Carry the batch through; return what failed and for which shards."""
@@ -183,19 +185,29 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
 
     # --- commits --------------------------------------------------------------------------------------------------
 
-    async def _commit_lazily(self, consumer: AIOKafkaConsumer) -> None:
+    def _commit_lazily(self, consumer: AIOKafkaConsumer) -> None:
+        """Begin a commit of what is done, if one is due: the next batch does not wait for its answer, a revoke does."""
         now = self._clock.monotonic_seconds()
-        if now - self._last_commit_seconds >= self._options.commit_interval_seconds:
+        is_idle = self._committing is None or self._committing.done()
+        if is_idle and now - self._last_commit_seconds >= self._options.commit_interval_seconds:
             self._last_commit_seconds = now
-            async with self._batch_in_hand:
-                await self._commit(consumer)
+            if offsets := self._uncommitted(consumer):
+                self._committing = asyncio.create_task(self._commit(consumer, offsets))
 
-    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
-        """Commit what is done, naming partitions and offsets; a failure is told and tried again with the next."""
+    async def _commit_all(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit everything that is done, after the commit that may be under way."""
+        if self._committing is not None:
+            await self._committing
+        if offsets := self._uncommitted(consumer):
+            await self._commit(consumer, offsets)
+
+    def _uncommitted(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Return the next offset of every partition of ours where more is done than is committed."""
         assigned = consumer.assignment()
-        offsets = {tp: offset for tp, offset in self._done.items() if tp in assigned and self._committed.get(tp) != offset}
-        if not offsets:
-            return
+        return {tp: offset for tp, offset in self._done.items() if tp in assigned and self._committed.get(tp) != offset}
+
+    async def _commit(self, consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+        """Commit, naming partitions and offsets; a failure is told and tried again with the next."""
         try:
             async with asyncio.timeout(self._options.commit_timeout_seconds):
                 await consumer.commit(offsets)
@@ -212,7 +224,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         try:
             async with asyncio.timeout(self._options.revoke_timeout_seconds), self._batch_in_hand:
                 if self._consumer is not None:
-                    await self._commit(self._consumer)
+                    await self._commit_all(self._consumer)
         except TimeoutError:
             logger.warning("revoke.timed_out", reducer=self._name, after_seconds=self._options.revoke_timeout_seconds)
         self._generation += 1
@@ -260,7 +272,7 @@ def _is_alive(consumer: AIOKafkaConsumer) -> bool:
 def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
     """Return the settings of a consumer that never acknowledges by itself, never skips, and stays a member while it computes."""
     return {
-        "bootstrap_servers": options.bootstrap_servers,
+        **client_options(options.bootstrap_servers),
         "group_id": f"{options.topic_prefix}{group}",
         "group_instance_id": f"{group}-{options.instance}",
         "client_id": f"{group}-{options.instance}",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.engine.connection import Servers
+
 
 @dataclass(frozen=True, slots=True)
 class LoopOptions:
     """How a reducer reads, and how long each thing may take. Every wait has an end of its own: the client's own retries have none."""
 
-    bootstrap_servers: str
+    bootstrap_servers: Servers
     topic_prefix: str
     partitions: int
     instance: str

@@ -18,6 +18,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from shared.engine.connection import Servers, client_options
 from shared.engine.placement import partition_of
 from shared.engine.records import Publication, Publisher
 from shared.errors import BrokerUnavailableError
@@ -34,7 +35,7 @@ logger = structlog.get_logger(__name__)
 class PublisherOptions:
     """Where and how to write. `timeout_seconds` bounds one call of publish as a whole."""
 
-    bootstrap_servers: str
+    bootstrap_servers: Servers
     topic_prefix: str
     partitions: int
     client_id: str
@@ -94,7 +95,7 @@ class KafkaPublisher:
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._options.bootstrap_servers,
+                **client_options(self._options.bootstrap_servers),
                 client_id=self._options.client_id,
                 acks="all",
                 enable_idempotence=True,

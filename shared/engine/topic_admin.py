@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from shared.engine.connection import Servers, client_options
+from shared.engine.refusals import refusal
 from shared.errors import BrokerUnavailableError, ParleyError
 from shared.topics import RECORD_BYTES_MAX, Topic
 
@@ -30,12 +32,12 @@ class TopicLayout:
     in_sync_min: int = 1
 
 
-async def create_topics(bootstrap_servers: str, topic_prefix: str, topics: Sequence[Topic], layout: TopicLayout) -> list[str]:
+async def create_topics(bootstrap_servers: Servers, topic_prefix: str, topics: Sequence[Topic], layout: TopicLayout) -> list[str]:
     """Make the topics that are missing; return the names of those that were made.
 
     Raises TopicError where Kafka refuses one, BrokerUnavailableError where it does not answer within ADMIN_TIMEOUT_SECONDS.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_options(bootstrap_servers))
     try:
         async with asyncio.timeout(ADMIN_TIMEOUT_SECONDS):
             await admin.start()
@@ -45,7 +47,7 @@ async def create_topics(bootstrap_servers: str, topic_prefix: str, topics: Seque
                 answer = await admin.create_topics([_new_topic(topic_prefix, topic, layout) for topic in missing])
                 _check(answer.topic_errors)
     except (KafkaError, TimeoutError, OSError) as error:
-        raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} does not answer ({type(error).__name__}): is it running?") from None
+        raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} {await refusal(bootstrap_servers, error)}: is it running?") from None
     finally:
         await admin.close()
     return [topic_prefix + topic.name for topic in missing]

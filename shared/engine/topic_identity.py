@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Array,
@@ -119,10 +120,11 @@ class TopicIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ClusterIdentity:
-    """The cluster's id, and those of the asked topics that exist."""
+    """The cluster's id, those of the asked topics that exist, and the names of those that this user may not even look at."""
 
     cluster: str
     topics: dict[str, TopicIdentity]
+    forbidden: tuple[str, ...] = ()
 
 
 async def identify(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> ClusterIdentity:
@@ -133,4 +135,5 @@ async def identify(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> Cluster
         for error_code, name, topic_id, _internal, partitions, _operations, _tags in response.topics
         if error_code == 0
     }
-    return ClusterIdentity(str(response.cluster_id), found)
+    forbidden = tuple(sorted(topic[1] for topic in response.topics if topic[0] == TopicAuthorizationFailedError.errno))
+    return ClusterIdentity(str(response.cluster_id), found, forbidden)

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.clock import SystemClock
+from shared.engine.connection import Servers, client_options
 from shared.engine.document import documents_of
 from shared.engine.follower import Follower
 from shared.engine.kafka import ReducerLoop
@@ -50,7 +51,7 @@ KEYS = [f"paper:1:{number}" for number in range(12)]
 class Place:
     """Topics of one test on a broker, and the store that goes with them."""
 
-    bootstrap: str
+    bootstrap: Servers
     directory: Path
     prefix: str = field(default_factory=lambda: f"loop-{new_id()[:12]}.")
     asked: list[Asked] = field(default_factory=list)
@@ -100,7 +101,7 @@ class Place:
     @asynccontextmanager
     async def raw(self) -> AsyncIterator[AIOKafkaProducer]:
         """Give a plain producer, for records that no service of ours would write."""
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all") as producer:
+        async with AIOKafkaProducer(**client_options(self.bootstrap), acks="all") as producer:
             yield producer
 
     async def records(self, *topics: Topic) -> list[Record]:
@@ -142,7 +143,7 @@ class Place:
 
     async def committed(self) -> dict[tuple[str, int], int]:
         """Return the group's committed offsets by topic name and partition."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin = AIOKafkaAdminClient(**client_options(self.bootstrap))
         await admin.start()
         try:
             offsets = await admin.list_consumer_group_offsets(f"{self.prefix}{Witness.name}")
@@ -227,7 +228,7 @@ class WorkerProcess:
     async def start(cls, place: Place, instance: str = "0", *, freeze: str | None = None, **options: Any) -> WorkerProcess:
         """Start a process; `freeze` names the call before which it stops itself once (`save` or `publish`, when it says `freeze`)."""
         config = {
-            "bootstrap": place.bootstrap,
+            "bootstrap": str(place.bootstrap),
             "prefix": place.prefix,
             "store": str(place.directory / "witness.sqlite3"),
             "instance": instance,
