@@ -222,9 +222,10 @@ class BatchWork(Generic[S]):
         """Take note that a plan is carried out: outboxes are empty, versions are one higher, offsets are done."""
         for document in plan.saves:
             document.version += 1
+        for document in plan.touched.values():
+            # Saved or not: a timer that was due at the look-up may not be at the step, if the clock was set back in between.
             if document.due_at is not None and document.parked is None:
                 self.shards.timer_armed(plan.shard, document.due_at)
-        for document in plan.touched.values():
             document.outbox.clear()
             if document.version > 0:
                 self.shards.put(document)

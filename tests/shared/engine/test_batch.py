@@ -337,6 +337,26 @@ async def test_timers_go_before_the_records_of_the_same_turn() -> None:
     assert world.texts() == ["1", "late" if world.clock.now() - NOON > TIMER + 5 * SECOND else "ring", "2"]
 
 
+async def test_a_clock_that_is_set_back_under_the_look_up_forgets_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was due at the scan and is not due at the step any more rings when its moment comes again."""
+    world = await armed("thread")
+    scan = world.store.scan
+
+    async def scan_and_set_back(*args: Any, **options: Any) -> Any:
+        found = await scan(*args, **options)
+        world.clock._now = NOON
+        return found
+
+    world.clock.move_to(NOON + TIMER)
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "scan", scan_and_set_back)
+        await world.turn()
+    assert world.texts() == ["1"]
+    world.clock.move_to(NOON + TIMER)
+    await world.turn()
+    assert world.texts() == ["1", "ring"]
+
+
 async def test_a_row_that_is_older_than_memory_rings_nothing() -> None:
     """Between the scan and the step the key was decided anew; the document in memory counts."""
     world = await armed("thread")
