@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,10 +17,11 @@ from services.ingest.settings import IngestSettings
 from shared.channels.contract import Channels
 from shared.channels.discover import discover
 from shared.contact_centre.loader import load_contact_centre
-from shared.engine.installation import wait_for_topics
-from shared.engine.publisher import GroupingPublisher, KafkaPublisher
+from shared.engine.installation import describe, wait_for_topics
+from shared.engine.publisher import GroupingPublisher
+from shared.engine.records import Publication, Publisher
 from shared.engine.status import LoopStatus
-from shared.errors import ConfigurationError
+from shared.errors import BrokerUnavailableError, ConfigurationError
 from shared.metrics import Metrics
 from shared.running import run_service, surroundings
 from shared.settings import ServiceSettings
@@ -82,10 +83,11 @@ async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
         status = LoopStatus()
         around.statuses.append(status)
         publisher = around.publisher("ingest")
+        watched = WatchedPublisher(GroupingPublisher(publisher))
         app = create_app(
             channels=channels,
             accounts=frozenset(centre.accounts),
-            publish=GroupingPublisher(publisher).publish,
+            publish=watched.publish,
             clock=around.clock,
             metrics=PrometheusIntake(around.metrics),
             limits=ingest.limits,
@@ -115,22 +117,58 @@ async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
                 partitions=settings.partitions,
                 stop=around.stop,
             )
-            await _report_ready(publisher, status, around.stop)
+            await report_ready(watched, lambda: _broker_answers(settings), status, around.stop)
         finally:
             server.should_exit = True
             await serving
             await publisher.close()
 
 
-async def _report_ready(publisher: KafkaPublisher, status: LoopStatus, stop: asyncio.Event) -> None:
-    """Be ready as long as the last write succeeded: a provider that is sent elsewhere loses nothing, one that gets 503 comes again."""
+class WatchedPublisher:
+    """A publisher that remembers whether its last write was acknowledged; one that was given up counts as failed too.
+
+    The publisher's own word comes after its time-out, the provider's 503 long before.
+    """
+
+    def __init__(self, inner: Publisher) -> None:
+        self._inner = inner
+        self.failing = False
+
+    async def publish(self, publications: Sequence[Publication]) -> None:
+        """Write `publications`; errors as the inner publisher's."""
+        try:
+            await self._inner.publish(publications)
+        except BaseException:
+            self.failing = True
+            raise
+        self.failing = False
+
+
+async def report_ready(
+    publisher: WatchedPublisher, answers: Callable[[], Awaitable[bool]], status: LoopStatus, stop: asyncio.Event
+) -> None:
+    """Be ready as long as the last write succeeded: a provider that is sent elsewhere loses nothing, one that gets 503 comes again.
+
+    While it failed it is asked whether the broker `answers`: who is not ready is sent no webhook that could show it.
+    """
     while not stop.is_set():
+        if publisher.failing and await answers():
+            publisher.failing = False
         status.ready = not publisher.failing
         try:
             async with asyncio.timeout(READY_POLL_SECONDS):
                 await stop.wait()
         except TimeoutError:
             continue
+
+
+async def _broker_answers(settings: ServiceSettings) -> bool:
+    """Return whether the broker tells of a topic."""
+    try:
+        await describe(settings.kafka, [settings.topic_prefix + INBOUND.name])
+    except BrokerUnavailableError:
+        return False
+    return True
 
 
 class _Server(uvicorn.Server):
