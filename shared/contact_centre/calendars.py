@@ -110,7 +110,11 @@ class CompiledCalendar:
         return None
 
     def business_time_between(self, start: datetime, end: datetime) -> timedelta:
-        """Return the open time from `start` until `end`; zero where `end` is not later."""
+        """Return the open time from `start` until `end`; zero where `end` is not later. Of more, the last SEARCH_DAYS_MAX days count.
+
+        So long a wait is over in every sense, and a start that is centuries ago (somebody's mistake) must not hold up the others.
+        """
+        start = max(start, end - SEARCH_DAYS_MAX * ONE_DAY)
         return sum((span.end - span.start for span in self._spans(start, end)), timedelta(0))
 
     def _spans(self, start: datetime, end: datetime) -> Iterator[Span]:

@@ -18,6 +18,9 @@ from shared.errors import InvalidEventError
 
 TYPE_PREFIX = "parley."
 TIMES_CACHED_MAX = 4_096
+TIME_MIN = datetime(1970, 1, 1, tzinfo=UTC)
+TIME_MAX = datetime(9000, 1, 1, tzinfo=UTC)
+"""Between these is every time on a topic, so that whoever adds a year to it, or counts its milliseconds, meets no end of the calendar."""
 SEQ_MAX = 2**63 - 1
 """The largest seq: documents keep it as an integer of 64 bits."""
 
@@ -37,14 +40,25 @@ def to_milliseconds(value: datetime) -> datetime:
     return value.replace(microsecond=value.microsecond - surplus) if surplus else value
 
 
+def on_the_calendar(value: datetime) -> datetime:
+    """Return `value` as a topic carries it; refuses a time without a zone, and one outside of TIME_MIN to TIME_MAX."""
+    value = to_milliseconds(value)
+    if not TIME_MIN <= value < TIME_MAX:
+        message = "a time outside the years 1970 to 8999"
+        raise ValueError(message)
+    return value
+
+
 @lru_cache(maxsize=TIMES_CACHED_MAX)
 def format_time(value: datetime) -> str:
     """Return the time as RFC 3339 UTC with milliseconds: `2026-11-22T12:00:00.000Z`. Cached: a batch has one `now`."""
     return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Timestamp = Annotated[datetime, AfterValidator(to_milliseconds), PlainSerializer(format_time, return_type=str, when_used="json")]
+Timestamp = Annotated[datetime, AfterValidator(on_the_calendar), PlainSerializer(format_time, return_type=str, when_used="json")]
 """A moment in UTC with milliseconds."""
+Key = Annotated[str, Field(min_length=1, max_length=512)]
+"""What an event may have as its subject, and a record as its key."""
 
 
 class Frozen(BaseModel):  # noqa: PLW1641 # pydantic makes the hash of every frozen model
@@ -100,7 +114,7 @@ class Event(Frozen, Generic[D_co]):
     id: str = Field(min_length=1, max_length=512)
     source: str = Field(min_length=1, max_length=512)
     type: str
-    subject: str = Field(min_length=1, max_length=512)
+    subject: Key
     time: Timestamp
     datacontenttype: Literal["application/json"] = "application/json"
     seq: int | None = Field(default=None, ge=1, le=SEQ_MAX)

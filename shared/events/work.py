@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shared.events.envelope import EventData, Timestamp
+from shared.events.envelope import EventData, Key, Timestamp
 
 
 class WorkOffered(EventData):
@@ -15,7 +15,7 @@ class WorkOffered(EventData):
 
     NAME: ClassVar[str] = "work.offered"
     conversation_id: str
-    thread: str
+    thread: Key
     language: str | None = None
     department: str | None = None
     skills: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class WorkUrgencyChanged(EventData):
 
     NAME: ClassVar[str] = "work.urgency_changed"
     conversation_id: str
-    thread: str
+    thread: Key
     due_at: Timestamp | None = None
     priority: int = 0
 
@@ -41,7 +41,7 @@ class WorkWithdrawn(EventData):
 
     NAME: ClassVar[str] = "work.withdrawn"
     conversation_id: str
-    thread: str
+    thread: Key
     reason: str | None = None
 
 
@@ -50,7 +50,7 @@ class WorkFinished(EventData):
 
     NAME: ClassVar[str] = "work.finished"
     conversation_id: str
-    thread: str
+    thread: Key
     agent: str
 
 
@@ -59,7 +59,7 @@ class WorkTaken(EventData):
 
     NAME: ClassVar[str] = "work.taken"
     conversation_id: str
-    thread: str
+    thread: Key
     agent: str
     channel_class: str = "messaging"
 

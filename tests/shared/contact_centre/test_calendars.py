@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as time_module
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -286,3 +287,11 @@ def test_a_wall_time_is_shown_or_skipped(zone: str, day: date, wall: time) -> No
         shown = instant.astimezone(zone_info).replace(tzinfo=None)
         just_before = (instant - timedelta(seconds=1)).astimezone(zone_info).replace(tzinfo=None)
         assert shown == wanted or just_before < wanted < shown
+
+
+def test_of_centuries_only_the_last_days_are_counted() -> None:
+    """A start that somebody got wrong must not hold up the others: 1,900 years of days take minutes to look through."""
+    end = at("Europe/Riga", "2026-11-23T12:00")
+    started = time_module.process_time()
+    assert ALWAYS.business_time_between(end.replace(year=110), end) == SEARCH_DAYS_MAX * DAY
+    assert time_module.process_time() - started < 1.0

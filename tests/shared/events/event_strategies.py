@@ -19,7 +19,7 @@ ALL_TOPICS: tuple[Topic, ...] = (*TOPICS, dead_letters_of("conversation"))
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=13)), timezone(timedelta(hours=-9, minutes=-30))])
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-moments = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001 # `timezones` adds the zone
+moments = st.datetimes(datetime(1970, 1, 2), datetime(8999, 12, 30), timezones=ZONES)  # noqa: DTZ001 # `timezones` adds the zone
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),

@@ -17,8 +17,8 @@ from shared.events.conversations import ConversationUpdated
 from shared.events.envelope import EventData, UnknownTypeError, encode_event, format_time, new_event, to_milliseconds
 from shared.events.inbound import MessageReceived, ReactionChanged
 from shared.events.shapes import Author, AuthorKind, Customer, Text
-from shared.events.work import AgentSignedIn
-from shared.topics import AGENTS, COMMANDS, CONVERSATIONS, INBOUND, REJECTED, TOPICS, Topic, all_topics
+from shared.events.work import AgentSignedIn, WorkWithdrawn
+from shared.topics import AGENTS, COMMANDS, CONVERSATIONS, INBOUND, REJECTED, TOPICS, WORK, Topic, all_topics
 from tests.shared.events.event_strategies import ALL_TOPICS, data_on_topics, envelopes, every_model, json_values, models, moments, texts
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -275,6 +275,24 @@ def test_a_time_without_a_zone_is_refused() -> None:
     """Nobody can say which moment it is."""
     with pytest.raises(ValueError, match="zone"):
         to_milliseconds(datetime(2026, 11, 22))  # noqa: DTZ001 # that it has no zone is the point
+
+
+@pytest.mark.parametrize("moment", ["0110-06-23T02:23:17.001Z", "1969-12-31T23:59:59.999Z", "9000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_at_an_end_of_the_calendar_is_no_event(moment: str) -> None:
+    """Whoever adds a year to it would leave the calendar; whoever counts the days since would count for minutes."""
+    note = json.loads(written(AddNote(author=Author(kind=AuthorKind.AGENT, id="a1"), text="x")))
+    COMMANDS.decode(json.dumps(note).encode())
+    with pytest.raises(InvalidEventError, match="time: value_error"):
+        COMMANDS.decode(json.dumps(note | {"time": moment}).encode())
+
+
+@pytest.mark.parametrize("thread", ["", "x" * 513])
+def test_work_names_a_thread_that_can_be_a_key(thread: str) -> None:
+    """Assignments are written under it."""
+    offer = json.loads(written(WorkWithdrawn(conversation_id="c", thread="t")))
+    offer["data"]["thread"] = thread
+    with pytest.raises(InvalidEventError, match="thread: string_too"):
+        WORK.decode(json.dumps(offer).encode())
 
 
 def test_names_that_are_words_of_the_language_are_written_by_their_own() -> None:
