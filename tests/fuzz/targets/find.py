@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 from shared.channels.discover import channel_names
+from tests.flow.house import rules
 from tests.fuzz.oracle import Target
+from tests.fuzz.targets.reducers import Reducers
 from tests.fuzz.targets.webhooks import Webhooks
 
 
@@ -13,4 +15,5 @@ from tests.fuzz.targets.webhooks import Webhooks
 def targets() -> dict[str, Target]:
     """Return every target by its name."""
     found: list[Target] = [Webhooks(channel) for channel in channel_names()]
+    found += [Reducers(reducer) for reducer in rules()[2]]
     return {target.name: target for target in found}
