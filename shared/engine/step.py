@@ -301,9 +301,16 @@ class _Step(Generic[S]):
         )
 
     def _forward(self, record: Record, key: str) -> None:
-        """Write a record again that another partitioner than Kafka's default put on the wrong partition."""
+        """Write a record again that another partitioner than Kafka's default put on the wrong partition.
+
+        One that came compressed may be larger than what we can write: it would be refused for ever.
+        """
         self._plan.counts.misplaced += 1
-        self._plan.publishes.append(Publication(record.topic, key, record.value or b""))
+        value = record.value or b""
+        if len(record.key or b"") + len(value) > RECORD_BYTES_MAX:
+            self._bury(record, "invalid", f"on the wrong partition, and larger than the {RECORD_BYTES_MAX} bytes that can be moved")
+        else:
+            self._plan.publishes.append(Publication(record.topic, key, value))
 
 
 def _publications(document: Document[Any]) -> list[Publication]:

@@ -273,6 +273,14 @@ def test_a_record_on_the_wrong_partition_is_written_to_the_right_one() -> None:
     assert plan.commits == {COMMANDS: 1}
 
 
+def test_a_record_on_the_wrong_partition_that_is_too_large_to_be_moved_goes_to_the_dead_letters() -> None:
+    """It came compressed; the broker would refuse it uncompressed for ever, and the partition would stand still."""
+    engine: Engine[Count] = Engine(Counter(), partitions=6, version="test")
+    plan = engine.step(5, [record(b" " * (RECORD_BYTES_MAX + 1), 0, partition=5)], {}, NOON)
+    assert [letter.reason for letter in letters(plan)] == ["invalid"]
+    assert (plan.publishes, plan.commits) == ([], {COMMANDS: 1})
+
+
 def test_a_decision_that_remembers_nothing_leaves_no_state() -> None:
     """An event of no interest costs its offset and no more."""
     plan = step(record(closing("1"), 0))
