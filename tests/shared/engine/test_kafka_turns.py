@@ -45,6 +45,8 @@ class PaperConsumer:
         self.reads: list[Any] = []
         self.seeks: dict[TopicPartition, int] = {}
         self.commits: list[dict[TopicPartition, int]] = []
+        self.commit_gate = asyncio.Event()
+        self.commit_gate.set()
         self.assigned = {COMMANDS_0, DELIVERIES_0}
 
     def assignment(self) -> set[TopicPartition]:
@@ -61,7 +63,8 @@ class PaperConsumer:
         self.seeks[partition] = offset
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        """Remember what was committed."""
+        """Remember what was committed, when the test lets it be answered."""
+        await self.commit_gate.wait()
         self.commits.append(offsets)
 
 
@@ -107,8 +110,10 @@ class Desk:
         return self
 
     async def turn(self) -> None:
-        """Take one turn."""
+        """Take one turn, and see the commit that it began answered, if it can be."""
         await self.loop._turn(self.consumer, self.stop)
+        if self.consumer.commit_gate.is_set() and self.loop._committing is not None:
+            await self.loop._committing
 
 
 def fetched(*offsets: int, topic: Any = COMMANDS, key: str = "k") -> list[Fetched]:
@@ -270,6 +275,39 @@ async def test_commits_are_lazy() -> None:
     desk.clock.advance(NOON - NOON.replace(hour=11))
     await desk.turn()
     assert desk.consumer.commits == [{COMMANDS_0: 5}]
+
+
+async def test_a_commit_that_is_not_answered_holds_up_no_batch_and_begins_no_second_one() -> None:
+    """Its answer is of no use to the next batch; two at a time could arrive in the wrong order."""
+    desk = await Desk().open(commit_interval_seconds=0.0)
+    desk.consumer.commit_gate.clear()
+    desk.consumer.reads.extend([{COMMANDS_0: fetched(0)}, {COMMANDS_0: fetched(1)}])
+    await desk.turn()
+    committing = desk.loop._committing
+    await desk.turn()
+    assert desk.loop._done[COMMANDS_0] == 2
+    assert committing is not None
+    assert desk.loop._committing is committing
+    desk.consumer.commit_gate.set()
+    await committing
+    await desk.turn()
+    assert desk.consumer.commits == [{COMMANDS_0: 1}, {COMMANDS_0: 2}]
+
+
+async def test_a_revocation_waits_for_the_commit_that_is_under_way() -> None:
+    """Then it commits the rest: the older offsets must not arrive last."""
+    desk = await Desk().open(commit_interval_seconds=0.0)
+    desk.consumer.commit_gate.clear()
+    desk.consumer.reads.extend([{COMMANDS_0: fetched(0)}, {COMMANDS_0: fetched(1)}])
+    await desk.turn()
+    await desk.turn()
+    revocation = asyncio.create_task(desk.loop.on_partitions_revoked(desk.consumer.assigned))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not revocation.done()
+    desk.consumer.commit_gate.set()
+    await revocation
+    assert desk.consumer.commits == [{COMMANDS_0: 1}, {COMMANDS_0: 2}]
 
 
 async def test_a_read_waits_no_longer_than_the_nearest_timer() -> None:
