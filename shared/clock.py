@@ -8,6 +8,7 @@ from typing import Protocol
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_NO_SKEW = timedelta(0)
 
 
 class Clock(Protocol):
@@ -23,11 +24,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The machine's clock; `skew` is added to what it tells, for trials of clocks that do not agree (durations are not touched)."""
+
+    def __init__(self, *, skew: timedelta = _NO_SKEW) -> None:
+        self._skew = skew
 
     def now(self) -> datetime:
         """Return the moment, in UTC."""
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self._skew if self._skew else datetime.now(UTC)
 
     def monotonic_seconds(self) -> float:
         """Return seconds that only grow."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -99,7 +100,7 @@ async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Su
     """Give a service its logs, its probes and a stop event that SIGTERM and SIGINT set; take them down in the end."""
     configure_logs(level=settings.log_level, style=settings.log_format, service=name)
     tracing = configure_tracing(name, settings.otlp_endpoint)
-    clock, metrics, stop = SystemClock(), Metrics(), asyncio.Event()
+    clock, metrics, stop = SystemClock(skew=timedelta(seconds=settings.clock_skew_seconds)), Metrics(), asyncio.Event()
     around = Surroundings(name, settings, clock, metrics, stop)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,6 +110,8 @@ async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Su
     health = HealthServer(settings.health_host, settings.health_port, live=heartbeat.live, ready=around.ready, metrics=metrics)
     health.start()
     logger.info("service.started", version=version("parley"), health_port=health.port, instance=settings.instance)
+    if settings.clock_skew_seconds:
+        logger.warning("clock.skewed", seconds=settings.clock_skew_seconds, setting="PARLEY_CLOCK_SKEW_SECONDS")
     try:
         yield around
     finally:

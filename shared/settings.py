@@ -13,6 +13,8 @@ from shared.engine.connection import Access, KafkaConnection, SaslMechanism, Sec
 from shared.errors import ConfigurationError
 from shared.topics import PARTITIONS_EMBEDDED
 
+CLOCK_SKEW_SECONDS_MAX = 24 * 3600
+
 
 class EnvironmentSettings(BaseSettings):
     """Settings from the environment; a wrong one is told by the name of its variable, without its value (it may be a secret)."""
@@ -127,6 +129,12 @@ class ServiceSettings(KafkaSettings):
     trace_sample_ratio: float = Field(default=0.01, ge=0, le=1, description="Share of webhooks whose way is traced.")
     otlp_endpoint: str | None = Field(
         default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="Where spans go (OTLP over HTTP); absent: nowhere."
+    )
+    clock_skew_seconds: float = Field(
+        default=0.0,
+        ge=-CLOCK_SKEW_SECONDS_MAX,
+        le=CLOCK_SKEW_SECONDS_MAX,
+        description="For trials only: how far this process's clock is to be wrong (ahead, or behind where negative).",
     )
     records_max: int = Field(default=2_000, ge=1, le=20_000, description="Records of one batch.")
     documents_cached_max: int = Field(default=20_000, ge=0, description="Documents that a reducer holds in memory.")

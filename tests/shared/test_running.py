@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -65,6 +67,20 @@ async def test_settings_become_the_bounds_of_the_loop(settings: ServiceSettings)
         assert (options.records_max, options.session_timeout_milliseconds, options.instance) == (7, 6_000, "0")
         assert isinstance(around, Surroundings)
         assert around.publisher("test").failing is False
+
+
+async def test_a_clock_is_wrong_by_what_was_asked_for() -> None:
+    """Trials of clocks that do not agree set it; durations stay true."""
+    skewed = ServiceSettings(health_port=0, clock_skew_seconds=-300)
+    async with surroundings("test", skewed) as around:
+        assert timedelta(seconds=-301) < around.clock.now() - datetime.now(UTC) < timedelta(seconds=-299)
+        assert abs(around.clock.monotonic_seconds() - time.monotonic()) < 1
+
+
+def test_a_skew_beyond_a_day_is_refused() -> None:
+    """It would be no clock that does not agree but a mistake."""
+    with pytest.raises(ConfigurationError, match="PARLEY_CLOCK_SKEW_SECONDS"):
+        ServiceSettings(clock_skew_seconds=90_000)
 
 
 def test_a_misconfigured_service_ends_with_one_line_and_its_code(capsys: pytest.CaptureFixture[str]) -> None:
