@@ -53,7 +53,7 @@ def pages() -> dict[str, str]:
         "docs/settings.md": settings_page(),
         "docs/metrics.md": metrics_page(),
         "deploy/k8s/kafka/topics.yaml": as_yaml(topic_resources()),
-        "deploy/k8s/kafka/users.yaml": as_yaml(user_resources()),
+        "deploy/k8s/users/users.yaml": as_yaml(user_resources()),
     }
 
 

@@ -1,4 +1,4 @@
-"""deploy/k8s/kafka: the topics and users of a cluster run by Strimzi, from the tables of topics and applications.
+"""deploy/k8s/kafka and users: the topics and users of a cluster run by Strimzi, from the tables of topics and applications.
 
 Strimzi's resources are of its API version v1 (Strimzi 1.0 and later).
 """
@@ -22,6 +22,8 @@ CLUSTER = "parley"
 REPLICAS = 3
 IN_SYNC_MIN = 2
 INTEGRATOR = "integrator"
+SCALER = "scaler"
+"""Who asks how far each group has come, and changes nothing: KEDA."""
 INTEGRATOR_GROUPS = "integrator."
 """Integrators name their consumer groups `<prefix>integrator.<anything>`."""
 
@@ -54,19 +56,19 @@ def topic_resources() -> list[Json]:
 
 
 def user_resources() -> list[Json]:
-    """Return a KafkaUser per service, and one for an integrator, each with what it needs and nothing else."""
-    return [
-        {
-            "apiVersion": API_VERSION,
-            "kind": "KafkaUser",
-            "metadata": {"name": f"{CLUSTER}-{service}", "labels": {"strimzi.io/cluster": CLUSTER}},
-            "spec": {
-                "authentication": {"type": "tls"},
-                "authorization": {"type": "simple", "acls": list(_rights(list(applications)))},
-            },
-        }
-        for service, applications in groupby(APPLICATIONS, attrgetter("service"))
-    ]
+    """Return a KafkaUser per service, one for an integrator and one for the scaler, each with what it needs and nothing else."""
+    users = [_user(service, list(_rights(list(applications)))) for service, applications in groupby(APPLICATIONS, attrgetter("service"))]
+    return [*users, _user(SCALER, [_rule(kind, prefix(), "prefix", ["Describe"]) for kind in ("topic", "group")])]
+
+
+def _user(name: str, rights: list[Json]) -> Json:
+    """Return a user who comes with a certificate."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "KafkaUser",
+        "metadata": {"name": f"{CLUSTER}-{name}", "labels": {"strimzi.io/cluster": CLUSTER}},
+        "spec": {"authentication": {"type": "tls"}, "authorization": {"type": "simple", "acls": rights}},
+    }
 
 
 def _rights(applications: list[Application]) -> Iterator[Json]:

@@ -99,7 +99,7 @@ def test_nothing_is_reachable_unless_said() -> None:
     ports.pop("default-deny")
     assert ports == {
         "names": {53},
-        "kafka": {9092},
+        "kafka": {9093},
         "store": {27017},
         "webhooks": {"http"},
         "channels": {443},
@@ -108,9 +108,36 @@ def test_nothing_is_reachable_unless_said() -> None:
     }
     (kafka,) = manifests("Kafka")
     (listener,) = [one for one in kafka.document["spec"]["kafka"]["listeners"] if one["name"] == "services"]
-    assert listener["port"] in ports["kafka"]
+    assert ports["kafka"] == {listener["port"]}
     keeps_state = policies["store"]["podSelector"]["matchExpressions"][0]["values"]
     assert set(keeps_state) == {application.service for application in APPLICATIONS if application.group}
+
+
+def test_nobody_comes_to_kafka_in_the_clear_or_unnamed() -> None:
+    """Every listener is TLS with a certificate, nobody is above the rights, and the services are sent to theirs."""
+    (kafka,) = manifests("Kafka")
+    spec = kafka.document["spec"]
+    assert all(one["tls"] is True and one["authentication"] == {"type": "tls"} for one in spec["kafka"]["listeners"])
+    assert spec["kafka"]["authorization"] == {"type": "simple"}
+    (listener,) = [one for one in spec["kafka"]["listeners"] if one["name"] == "services"]
+    (settings,) = [one for one in manifests("ConfigMap") if one.name == "settings"]
+    assert settings.document["data"]["KAFKA_BOOTSTRAP_SERVERS"].endswith(f":{listener['port']}")
+    users = [one for one in manifests("Kustomization") if one.path.parent.name == "users"]
+    assert spec["entityOperator"]["userOperator"]["watchedNamespace"] == users[0].document["namespace"] == "parley"
+
+
+def test_the_scaler_looks_and_touches_nothing() -> None:
+    """KEDA reads the groups' lag through TLS, as a user who can describe and do nothing else."""
+    assert rights("parley-scaler") == {("topic", PREFIX): {"Describe"}, ("group", PREFIX): {"Describe"}}
+    (way_in,) = manifests("TriggerAuthentication")
+    given = {one["parameter"]: (one["name"], one["key"]) for one in way_in.document["spec"]["secretTargetRef"]}
+    assert given == {"ca": ("kafka-cluster-ca", "ca.crt"), "cert": ("parley-scaler", "user.crt"), "key": ("parley-scaler", "user.key")}
+    triggers = [one for scaled in manifests("ScaledObject") for one in scaled.document["spec"]["triggers"] if one["type"] == "kafka"]
+    assert triggers
+    for trigger in triggers:
+        assert trigger["metadata"]["tls"] == "enable"
+        assert trigger["metadata"]["bootstrapServers"].endswith(":9093")
+        assert trigger["authenticationRef"] == {"name": way_in.name}
 
 
 def test_scaling_follows_groups_that_exist() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from shared.engine.worker_options import WorkerOptions
 from shared.settings import ServiceSettings
 from shared.topics import PARTITIONS_PRODUCTION
 from tests.deploy.manifests import Manifest, container, manifests, workloads
+from tests.shared.engine.certificates import make_identities
 
 MARGIN_SECONDS = 10
 HEALTH_PORT = 8081
@@ -86,6 +88,8 @@ def test_pod_keeps_the_restricted_standard(workload: Manifest) -> None:
     }
     assert {mount["mountPath"]: mount.get("readOnly", False) for mount in one["volumeMounts"]} == {
         config_map()["PARLEY_CONFIG_DIRECTORY"]: True,
+        "/etc/parley/kafka-cluster": True,
+        "/etc/parley/kafka-user": True,
         "/tmp": False,  # noqa: S108 # the pod's own
     }
     assert config_map()["PARLEY_DATA_DIRECTORY"].startswith("/tmp/")  # noqa: S108 # the only place where a pod may write
@@ -135,11 +139,38 @@ def test_every_variable_is_a_setting() -> None:
         assert {one["name"] for one in container(workload)["env"]} <= known
 
 
-def test_settings_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The classes take the values: reachable from outside the pod, and with the partitions of production."""
+@each_workload
+def test_the_way_to_kafka_is_mounted(workload: Manifest) -> None:
+    """Each file that the settings name comes from a secret: the cluster's authority, and the workload's own user."""
+    spec = pod(workload)
+    volumes = spec["volumes"]
+    assert isinstance(volumes, list)
+    secrets = {one["name"]: one["secret"] for one in volumes if "secret" in one}
+    files = {
+        f"{mount['mountPath']}/{item['path']}": (secrets[mount["name"]]["secretName"], item["key"])
+        for mount in container(workload)["volumeMounts"]
+        if mount["name"] in secrets
+        for item in secrets[mount["name"]]["items"]
+    }
+    settings = config_map()
+    user = f"parley-{workload.name}"
+    assert settings["KAFKA_SECURITY_PROTOCOL"] == "SSL"
+    assert {name: files.get(path) for name, path in settings.items() if name.startswith("KAFKA_SSL_")} == {
+        "KAFKA_SSL_CA_FILE": ("kafka-cluster-ca", "ca.crt"),
+        "KAFKA_SSL_CERTIFICATE_FILE": (user, "user.crt"),
+        "KAFKA_SSL_KEY_FILE": (user, "user.key"),
+    }
+    assert user in {one.name for one in manifests("KafkaUser")}
+
+
+def test_settings_can_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The classes take the values: by TLS, reachable from outside the pod, and with the partitions of production."""
+    made = make_identities(tmp_path, "pod")["pod"]
+    given = {"KAFKA_SSL_CA_FILE": made.certificate, "KAFKA_SSL_CERTIFICATE_FILE": made.certificate, "KAFKA_SSL_KEY_FILE": made.key}
     for name, value in config_map().items():
-        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, str(given.get(name, value)))
     settings, ingest = ServiceSettings(), IngestSettings()
+    assert settings.kafka.tls is not None
     assert settings.partitions == PARTITIONS_PRODUCTION
     assert {settings.health_host, ingest.host} == {"0.0.0.0"}  # noqa: S104 # inside the pod; network policies say who comes in
     assert (settings.health_port, ingest.port) == (HEALTH_PORT, HTTP_PORT)

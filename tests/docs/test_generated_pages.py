@@ -15,7 +15,7 @@ from cli.docs.__main__ import ROOT, main, pages
 from cli.docs.settings_page import settings_classes, settings_page, variable
 from shared.channels.contract import ChannelSettings
 from shared.metrics import Metrics
-from shared.settings import EnvironmentSettings
+from shared.settings import EnvironmentSettings, KafkaSettings
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_every_setting_is_on_the_page() -> None:
             if "__main__" not in module.name:
                 importlib.import_module(module.name)
     known = set(settings_classes().values())
-    bases = {EnvironmentSettings, ChannelSettings}
+    bases = {EnvironmentSettings, ChannelSettings, KafkaSettings}
     ours = {one for one in _subclasses(BaseSettings) if one.__module__.startswith(("services.", "shared."))} - bases
     assert ours == known
     page = settings_page()
