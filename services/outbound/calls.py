@@ -85,4 +85,8 @@ class Calls:
         except Exception:
             logger.exception("answer.not_interpreted", channel=call.send.channel, send=digest(call.send.send_id), status=answer.status)
             return Lost(f"The channel's answer (HTTP {answer.status}) could not be understood.")
-        return Taken(meaning.message_id) if isinstance(meaning, Accepted) else NotTaken(meaning.failure, meaning.retry_after_seconds)
+        if isinstance(meaning, Accepted):
+            return Taken(meaning.message_id)
+        if meaning.maybe_sent:
+            return Lost(meaning.failure.explanation)
+        return NotTaken(meaning.failure, meaning.retry_after_seconds)

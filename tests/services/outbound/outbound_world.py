@@ -77,7 +77,7 @@ class PaperChannel:
             raise ZeroDivisionError
         answer = json.loads(body)
         if "class" in answer:
-            return Refused(failure_of(FailureClass(answer["class"])), answer.get("retry_after"))
+            return Refused(failure_of(FailureClass(answer["class"])), answer.get("retry_after"), maybe_sent="maybe" in answer)
         return Accepted(answer["id"])
 
 

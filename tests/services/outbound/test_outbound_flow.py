@@ -270,10 +270,15 @@ async def test_what_cannot_be_sent_at_all_is_refused_without_a_request(changes: 
 
 @pytest.mark.parametrize(
     "trouble",
-    [AnswerLostError("The line went dead."), ZeroDivisionError("what is this"), HttpAnswer(299, {}, b"")],
+    [
+        AnswerLostError("The line went dead."),
+        ZeroDivisionError("what is this"),
+        HttpAnswer(299, {}, b""),
+        HttpAnswer(504, {}, b'{"class": "dead_letter", "maybe": true}'),
+    ],
 )
 async def test_a_lost_answer_is_unknown_and_never_tried_again(trouble: HttpAnswer | Exception) -> None:
-    """Time-out, dropped connection, an answer nobody understands: told once as unknown, and not resent by a replay."""
+    """Time-out, dropped connection, an answer nobody understands or that leaves it open: told once as unknown, and not resent by a replay."""
     there = await world()
     there.wire.answers["s1"] = [trouble]
     await there.finish(record(send()))
