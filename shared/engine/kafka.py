@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from shared.clock import Clock
 from shared.engine.batch import BatchWork
 from shared.engine.connection import client_options
+from shared.engine.liveness import is_alive
 from shared.engine.options import LoopOptions
 from shared.engine.records import Publisher, Record
 from shared.engine.shards import Shards
@@ -78,7 +79,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         """Read, work and commit until `stop` is set; then finish the batch in hand, commit and leave."""
         while (consumer := await self._connected(stop)) is not None:
             try:
-                while not stop.is_set() and _is_alive(consumer):
+                while not stop.is_set() and is_alive(consumer):
                     await self._turn(consumer, stop)
             finally:
                 async with self._batch_in_hand:
@@ -252,7 +253,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
                 await consumer.start()
             except (KafkaError, OSError) as error:
                 logger.warning("broker.unreachable", reducer=self._name, error=type(error).__name__, retry_in_seconds=delay)
-                await consumer.stop()
+                await stop_consumer(consumer)
                 await _sleep_unless(stop, delay)
                 delay = min(self._options.backoff_seconds_max, delay * 2)
                 continue
@@ -260,13 +261,6 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             consumer.subscribe(topics=list(self._topics), listener=self)
             return consumer
         return None
-
-
-def _is_alive(consumer: AIOKafkaConsumer) -> bool:
-    """Return whether the client's background tasks run. One that died is silent, or repeats its error at every read, for ever."""
-    # There is no public way: aiokafka checks the first only for errors, and the second not at all.
-    tasks = (consumer._coordinator._coordination_task, consumer._fetcher._fetch_task)  # noqa: SLF001
-    return not any(task.done() for task in tasks)
 
 
 def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-
-from aiokafka import AIOKafkaConsumer
+from typing import Protocol
 
 STOP_TIMEOUT_SECONDS = 10.0
 """How long a consumer may take to stop before it is given up."""
 
 
-async def stop_consumer(consumer: AIOKafkaConsumer) -> BaseException | None:
+class Stoppable(Protocol):
+    """What is stopped here: an AIOKafkaConsumer, or what stands for one."""
+
+    async def stop(self) -> None:
+        """Stop; perhaps never."""
+        ...
+
+
+async def stop_consumer(consumer: Stoppable) -> BaseException | None:
     """Stop `consumer` within STOP_TIMEOUT_SECONDS and close its connections; return what its stop failed with, if it did.
 
     It runs in a task of its own: aiokafka awaits its background tasks after cancelling them, and their CancelledError comes out
@@ -25,5 +32,7 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> BaseException | None:
     else:
         error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
     if error is not None:
-        await consumer._client.close()  # noqa: SLF001 # stop() did not come so far
+        client = getattr(consumer, "_client", None)
+        if client is not None:
+            await client.close()  # stop() did not come so far
     return error

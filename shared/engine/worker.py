@@ -18,8 +18,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared.clock import Clock
+from shared.engine.liveness import is_alive
 from shared.engine.records import Record
 from shared.engine.status import LoopStatus
+from shared.engine.stopping import stop_consumer
 from shared.engine.worker_crew import Crew, GivenBack, Place
 from shared.engine.worker_job import Handler
 from shared.engine.worker_options import Consumer, WorkerOptions, consumer_options
@@ -69,21 +71,31 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
     # --- the loop -------------------------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read and hand out until `stop` is set; then finish what is under way within its grace, commit and leave."""
-        consumer = await self._connected(stop)
-        if consumer is None:
-            return
+        """Read and hand out until `stop` is set; then finish what is under way within its grace, commit and leave.
+
+        A client whose background task died is let go of as at a revoke, and replaced.
+        """
+        try:
+            while (consumer := await self._connected(stop)) is not None:
+                await self._work_with(consumer, stop)
+        finally:
+            await self._crew.cancel()
+
+    async def _work_with(self, consumer: Consumer, stop: asyncio.Event) -> None:
+        """Read through `consumer` until `stop` is set or it is dead; then let go of everything and stop it."""
         committing = asyncio.create_task(self._commit_for_ever(consumer))
         try:
-            while not stop.is_set():
+            while not stop.is_set() and is_alive(consumer):
                 await self._turn(consumer)
         finally:
             self._status.ready = False
             committing.cancel()
             await asyncio.wait({committing})
-            await self._barrier(consumer, self._options.stop_grace_seconds)
-            await self._crew.cancel()
-            await consumer.stop()
+            await self._barrier(consumer, self._options.stop_grace_seconds if stop.is_set() else self._options.loop.revoke_timeout_seconds)
+            self._forget_place()
+            self._consumer = None
+            if (error := await stop_consumer(consumer)) is not None:
+                logger.warning("consumer.abandoned", worker=self._handler.name, error=type(error).__name__)
 
     async def _turn(self, consumer: Consumer) -> None:
         """Seek back what failed, pause what is full, and read once."""
@@ -206,6 +218,10 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
         """A barrier: finish what is under way, commit, forget. aiokafka gives all partitions away at every rebalance."""
         if self._consumer is not None:
             await self._barrier(self._consumer, self._options.loop.revoke_timeout_seconds)
+        self._forget_place()
+
+    def _forget_place(self) -> None:
+        """Forget what was known of partitions that are no longer ours."""
         self._committed.clear()
         self._setbacks.clear()
         self._paused.clear()
@@ -241,7 +257,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
                 await consumer.start()
             except (KafkaError, OSError) as error:
                 logger.warning("broker.unreachable", worker=self._handler.name, error=type(error).__name__, retry_in_seconds=delay)
-                await consumer.stop()
+                await stop_consumer(consumer)
                 await _wait_unless(stop, delay)
                 delay = min(self._options.loop.backoff_seconds_max, delay * 2)
                 continue

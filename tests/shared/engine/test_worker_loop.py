@@ -255,6 +255,61 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for() -> None:
     await task
 
 
+async def test_a_client_that_died_is_replaced_and_what_was_under_way_counts() -> None:
+    """It is let go of as at a revoke: what must be seen through is and is committed, the rest is read again by its successor."""
+    broker = Broker()
+    broker.write(0, ("a", "a1 hold"), ("b", "b1 wait"))
+    handler, stop = ScriptedHandler(), asyncio.Event()
+    made = [ListConsumer(broker, (0, 1)), ListConsumer(broker, (0, 1))]
+    consumers = iter(made)
+    worker = Worker(
+        handler,
+        (SENDS,),
+        options=options(),
+        clock=SystemClock(),
+        metrics=Metrics(),
+        status=LoopStatus(),
+        consumer=lambda: next(consumers),
+    )
+    task = asyncio.create_task(worker.run(stop))
+    await until(lambda: made[0].listener is not None)
+    await made[0].assign()
+    await until(lambda: len(handler.begun) == 2)
+    made[0].errors["stop"] = [AssertionError("its stop fails too")]
+    made[0].die()
+    await until(lambda: "b" not in handler.active)
+    handler.go.set()
+    await until(lambda: made[1].listener is not None)
+    assert made[0].stopped
+    assert broker.committed == {place(0): 1}
+    await made[1].assign()
+    await until(lambda: handler.done == ["a1", "b1"])
+    stop.set()
+    await task
+
+
+async def test_a_stop_of_the_client_that_ends_in_a_cancellation_is_not_our_end() -> None:
+    """The client's stop may raise the CancelledError of a task of its own: the worker goes on connecting, and ends when it is told to."""
+    consumer = ListConsumer(Broker(), (0,))
+    consumer.errors["start"] = [KafkaConnectionError("refused")]
+    consumer.errors["stop"] = [asyncio.CancelledError(), asyncio.CancelledError()]  # type: ignore[list-item] # as aiokafka does
+    stop = asyncio.Event()
+    worker = Worker(
+        ScriptedHandler(),
+        (SENDS,),
+        options=options(),
+        clock=SystemClock(),
+        metrics=Metrics(),
+        status=LoopStatus(),
+        consumer=lambda: consumer,
+    )
+    task = asyncio.create_task(worker.run(stop))
+    await until(lambda: consumer.listener is not None)
+    stop.set()
+    await task
+    assert not task.cancelled()
+
+
 def test_the_consumer_never_acknowledges_by_itself_and_reads_what_was_committed_to_the_log() -> None:
     """Explicit commits, from the beginning where there is none, one assignor, a stable name, patience enough for a barrier."""
     settings = consumer_options(options().loop, "outbound")

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -65,6 +66,7 @@ class ListConsumer:
         self.seeks: list[tuple[TopicPartition, int]] = []
         self.errors: dict[str, list[Exception]] = defaultdict(list)
         self.stopped = False
+        self._coordinator: Any = SimpleNamespace(_coordination_task=None)
         self._assigned: set[TopicPartition] = set()
         self._rebalancing = False
 
@@ -75,6 +77,13 @@ class ListConsumer:
     async def stop(self) -> None:
         """Leave."""
         self.stopped = True
+        self._raise("stop")
+
+    def die(self) -> None:
+        """Lose the background task, as aiokafka does after an error that it did not expect."""
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        self._coordinator = SimpleNamespace(_coordination_task=done)
 
     def subscribe(self, topics: Sequence[str], *, listener: ConsumerRebalanceListener) -> None:
         """Remember the listener; the test assigns."""
