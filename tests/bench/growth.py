@@ -72,16 +72,16 @@ async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> No
         work = await work_off(place, store, list(messages(sizes.events, drawn_from(count))))
         found.append(work)
         at = {"conversations": count, "events": sizes.events}
-        report(NAME, "events per second by conversations", work.events_per_second, "1/s", **at)
-        report(NAME, "CPU per event by conversations", work.cpu_microseconds, "µs", **at)
-        report(NAME, "memory by conversations", work.memory_megabytes, "MB", **at)
+        report(NAME, "events per second", work.events_per_second, "1/s", **at)
+        report(NAME, "CPU per event", work.cpu_microseconds, "µs", **at)
+        report(NAME, "memory", work.memory_megabytes, "MB", **at)
         report(NAME, "size of the database", file_megabytes(store), "MB", seeded=round(seeded_megabytes, 1), **at)
         store.unlink()
     details: dict[str, Any] = {"goal": GOAL_PERCENT, "conversations": sizes.conversations}
     slower = (1 - found[-1].events_per_second / found[0].events_per_second) * 100
     dearer = (found[-1].cpu_microseconds / found[0].cpu_microseconds - 1) * 100
-    report(NAME, "events per second, most against fewest conversations", slower, "% less", **details)
-    report(NAME, "CPU per event, most against fewest conversations", dearer, "% more", **details)
+    report(NAME, "loss of events per second from the fewest to the most conversations", slower, "%", **details)
+    report(NAME, "growth of CPU per event from the fewest to the most conversations", dearer, "%", **details)
 
 
 def drawn_from(count: int) -> Callable[[int], int]:
@@ -98,8 +98,8 @@ async def _by_partitions(bootstrap: str, directory: Path, sizes: Sizes, *, owned
     backlog = list(messages(sizes.events * processes, lambda number: number % sizes.conversations_of_partitions))
     work = await work_off(place, directory / f"p{processes}x{owned}.sqlite3", backlog, processes=processes)
     details = {"processes": processes, "partitions_owned": owned, "events": len(backlog), "cores": os.cpu_count()}
-    report(NAME, "events per second by partitions and processes", work.events_per_second, "1/s", **details)
-    report(NAME, "CPU per event by partitions and processes", work.cpu_microseconds, "µs", **details)
+    report(NAME, "events per second", work.events_per_second, "1/s", **details)
+    report(NAME, "CPU per event", work.cpu_microseconds, "µs", **details)
 
 
 def main() -> None:

@@ -108,15 +108,21 @@ async def run(*, rate: float = RATE_PER_SECOND, session_seconds: float = SESSION
             services = [Service("router", str(number), place, Path(directory) / "data", settings) for number in range(2)]
             for service in services:
                 await exits.enter_async_context(running_service(service))
-            await asyncio.gather(*(service.owns(REDUCER, lambda count: count == PARTITIONS // 2) for service in services))
+            await _shared_out(services)
             world = _World(place, rate, steady_seconds)
             async with running(world.flow, world.reader):
                 progress("kill -9, the same instance starts again at once")
                 again = await world.restarted(services[0])
+                await _shared_out(services)
                 progress(f"kill -9, the other instance takes over (session {session_seconds:g} s)")
                 taken_over = await world.taken_over(*services)
             _report("same instance restarts", recovery_of(world.handled(), again), rate, session_seconds)
             _report("another instance takes over", recovery_of(world.handled(), taken_over), rate, session_seconds)
+
+
+async def _shared_out(services: Sequence[Service]) -> None:
+    """Return when each process owns its half."""
+    await asyncio.gather(*(service.owns(REDUCER, lambda count: count == PARTITIONS // 2) for service in services))
 
 
 class _World:

@@ -19,6 +19,16 @@ def say(benchmark: str, text: str) -> None:
     _write({"benchmark": benchmark, "remark": text})
 
 
+def began(benchmark: str, circumstances: dict[str, Any]) -> None:
+    """Write on what, when and beside which load a benchmark runs."""
+    _write({"benchmark": benchmark, "began": circumstances})
+
+
+def ended(benchmark: str, seconds: float, failure: str | None) -> None:
+    """Write how long a benchmark took, and why it failed, if it did."""
+    _write({"benchmark": benchmark, "took_seconds": round(seconds, 1), **({} if failure is None else {"failed": failure})})
+
+
 def progress(text: str) -> None:
     """Tell what is being done."""
     sys.stderr.write(f"· {text}\n")

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 KIBIBYTES_PER_MEGABYTE = 1024
+FIRST_BATCH_SHARE_MAX = 0.25
+"""A first batch up to this share of the events is left out of the measurement, with what starting up costs."""
 
 
 @dataclass(frozen=True, slots=True)
