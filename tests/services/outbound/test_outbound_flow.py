@@ -278,7 +278,7 @@ async def test_what_cannot_be_sent_at_all_is_refused_without_a_request(changes: 
     ],
 )
 async def test_a_lost_answer_is_unknown_and_never_tried_again(trouble: HttpAnswer | Exception) -> None:
-    """Time-out, dropped connection, an answer nobody understands or that leaves it open: told once as unknown, and not resent by a replay."""
+    """Time-out, dropped connection, an answer that nobody understands or that leaves it open: told once as unknown, not resent."""
     there = await world()
     there.wire.answers["s1"] = [trouble]
     await there.finish(record(send()))
