@@ -169,7 +169,7 @@ class RecordMaker:
                 topic.decode(value)
             except InvalidEventError:
                 continue
-            return _packed(topic, key.encode(), value)
+            return packed_record(topic, key.encode(), value)
 
     def _spoilt(self, topic: Topic, key: str, document: dict[str, Any], chance: random.Random) -> dict[str, Any]:  # noqa: C901, PLR0911 # one case per kind: it reads as a table
         """Return a bad record in the place of a good one."""
@@ -178,37 +178,39 @@ class RecordMaker:
             document["data"] = chance.choice(
                 (["x"] * (LARGE_BYTES // 4), {"text": "x" * LARGE_BYTES}, write(any_value(chance)).decode("latin-1"))
             )
-            return _packed(topic, raw, write(document)[: 2 * LARGE_BYTES])
+            return packed_record(topic, raw, write(document)[: 2 * LARGE_BYTES])
         match chance.randrange(20):
             case 0:
-                return _packed(topic, raw, chance.choice(BODIES)[1]())
+                return packed_record(topic, raw, chance.choice(BODIES)[1]())
             case 1:
-                return _packed(topic, raw, None)
+                return packed_record(topic, raw, None)
             case 2:
                 strange = chance.choice((None, b"", OVERLONG[0], b"x" * 10_000, planted_phone(chance).encode(), b"a:b", b"\x00"))
-                return _packed(topic, strange, write(document))
+                return packed_record(topic, strange, write(document))
             case 3:
-                return _packed(topic, raw, mutated_bytes(write(document), chance))
+                return packed_record(topic, raw, mutated_bytes(write(document), chance))
             case 4:
-                return _packed(topic, raw, write(document), partition=chance.randrange(PARTITIONS))
+                return packed_record(topic, raw, write(document), partition=chance.randrange(PARTITIONS))
             case 5:
-                return _packed(topic, raw, write({**document, "type": chance.choice(("parley.no.such.v1", "", 7, planted_text(chance)))}))
+                return packed_record(
+                    topic, raw, write({**document, "type": chance.choice(("parley.no.such.v1", "", 7, planted_text(chance)))})
+                )
             case 6 | 7:
                 name = chance.choice(
                     ("seq", "previousseq", "time", "id", "subject", "source", "emitter", "replayof", "causationid", "data")
                 )
-                return _packed(topic, raw, write({**document, name: any_value(chance)}))
+                return packed_record(topic, raw, write({**document, name: any_value(chance)}))
             case 8 | 9 | 11 | 12 | 13:
-                return _packed(topic, raw, write(document))
+                return packed_record(topic, raw, write(document))
             case 10:
                 other = chance.choice(TOPICS)
-                return _packed(other if other.key == topic.key and other in self._topics else topic, raw, write(document))
+                return packed_record(other if other.key == topic.key and other in self._topics else topic, raw, write(document))
             case _:
                 document["data"] = mutated(document["data"], chance, [])
-                return _packed(topic, raw, write(document))
+                return packed_record(topic, raw, write(document))
 
 
-def _packed(topic: Topic, key: bytes | None, value: bytes | None, *, partition: int | None = None) -> dict[str, Any]:
+def packed_record(topic: Topic, key: bytes | None, value: bytes | None, *, partition: int | None = None) -> dict[str, Any]:
     """Return a record as plain data, for a case's body."""
     return {
         "topic": topic.name,
@@ -218,11 +220,11 @@ def _packed(topic: Topic, key: bytes | None, value: bytes | None, *, partition: 
     }
 
 
-def unpacked(body: bytes) -> list[Record]:
-    """Return the records in a case's body, with offsets as the broker would give them."""
+def unpacked(history: Sequence[dict[str, Any]]) -> list[Record]:
+    """Return the records of a history, with offsets as the broker would give them."""
     records: list[Record] = []
     offsets: dict[tuple[str, int], int] = {}
-    for one in orjson.loads(body):
+    for one in history:
         place = one["topic"], one["partition"]
         offset = offsets.setdefault(place, 0)
         offsets[place] += 1

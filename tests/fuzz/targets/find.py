@@ -6,8 +6,11 @@ from functools import cache
 
 from shared.channels.discover import channel_names
 from tests.flow.house import rules
+from tests.fuzz.channels import channels
 from tests.fuzz.oracle import Target
+from tests.fuzz.targets.answers import Answers
 from tests.fuzz.targets.reducers import Reducers
+from tests.fuzz.targets.sends import Sends
 from tests.fuzz.targets.webhooks import Webhooks
 
 
@@ -15,5 +18,7 @@ from tests.fuzz.targets.webhooks import Webhooks
 def targets() -> dict[str, Target]:
     """Return every target by its name."""
     found: list[Target] = [Webhooks(channel) for channel in channel_names()]
+    for channel in channels().by_name.values():
+        found += [Answers(channel), Sends(channel)]
     found += [Reducers(reducer) for reducer in rules()[2]]
     return {target.name: target for target in found}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -69,7 +70,7 @@ class Reducers:
 
     async def carry_out(self, case: Case) -> Ending:
         """Give the history to the reducer as one batch, then let its timers fire."""
-        records = unpacked(case.body)
+        records = unpacked(json.loads(case.body))
         clock = ManualClock(NOW)
         work, collection = await self._anew(clock)
         batch: dict[int, list[Record]] = {}
