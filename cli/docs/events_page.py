@@ -23,6 +23,7 @@ _ATTRIBUTES = {
     "causationid": "The `id` of what caused it.",
     "traceparent": "W3C trace context.",
     "replayof": "Set by `parley replay`: the id of the dead letter; such a record is judged by its id, not by `seq`.",
+    "replayafter": "Set beside `replayof`: the id of the event whose replay goes before; this one takes effect only after it.",
 }
 
 

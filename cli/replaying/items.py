@@ -1,15 +1,14 @@
 """What a letter becomes when it is replayed: records for the topics, or the reason why not. Pure.
 
-A dead letter's record goes out as it was, byte for byte but for `replayof`: fields that this version does not know stay. A rejected
+A dead letter's record goes out as it was but for `replayof` and `replayafter`: fields that this version does not know stay. A rejected
 webhook is read again by its channel and judged by ingest's own rule, with the configuration of now.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -60,17 +59,26 @@ def of_dead_letter(letter: Letter, data: DeadLetter, value: bytes) -> Ready | Re
         return Refused(letter, f"still no valid event ({error}): correct the sender, it must publish the event again")
     if event.subject != key:
         return Refused(letter, "its subject is not the record's key: correct the sender, it must publish the event again")
-    marked = orjson.dumps({**orjson.loads(value), "replayof": letter.id})
+    document = orjson.loads(value)
+    document.pop("replayafter", None)  # of the replay that failed again: what goes before this one is decided anew
+    marked = orjson.dumps({**document, "replayof": letter.id})
     if len(marked) > RECORD_BYTES_MAX:
         return Refused(letter, f"with the mark of a replay it is larger than {RECORD_BYTES_MAX} bytes")
     return Ready(letter, (Publication(topic, key, marked),), (event.id,), event.data.NAME)
+
+
+def behind(ready: Ready, event_id: str) -> Ready | None:
+    """Return the replay of a dead letter as one that takes effect only behind the event `event_id`; None: the mark does not fit in."""
+    (publication,) = ready.publications
+    marked = orjson.dumps({**orjson.loads(publication.value), "replayafter": event_id})
+    return None if len(marked) > RECORD_BYTES_MAX else replace(ready, publications=(publication._replace(value=marked),))
 
 
 def _key_of(data: DeadLetter) -> str | None:
     """Return the record's own key, or None where it had none or it is no text."""
     try:
         return base64.b64decode(data.key, validate=True).decode() if data.key else None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII at all, or no UTF-8 in it
         return None
 
 
@@ -82,7 +90,7 @@ def of_rejected(letter: Letter, event: Event[WebhookRejected], channels: Channel
         return Refused(letter, f"this installation has no channel {data.channel}")
     try:
         body = base64.b64decode(data.body, validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or no ASCII at all
         return Refused(letter, "what was kept of it is no base64")
     account = None if data.account == UNKNOWN_ACCOUNT else data.account
     webhook = Webhook(data.channel, data.received_at, account, data.headers, event.traceparent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -174,5 +173,5 @@ def value_of(letter: DeadLetter) -> bytes:
     """Return the record's value as far as the letter holds it; empty where it had none or the letter is broken."""
     try:
         return base64.b64decode(letter.value or "", validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or no ASCII at all
         return b""

@@ -192,7 +192,7 @@ class _Step(Generic[S]):
         if self._seen(document, event):
             self._plan.counts.duplicates += 1
             return
-        if document.parked is not None and not self._is_replay(event):
+        if document.parked is not None and not self._may_go_on(document, event):
             self._bury(record, "parked", document.parked)
         elif self._decide(document, event):
             document.parked = None
@@ -216,6 +216,10 @@ class _Step(Generic[S]):
             self._plan.counts.gaps += 1
         document.remember_seq(emitter, event.seq)
         return False
+
+    def _may_go_on(self, document: Document[S], event: Event[Any]) -> bool:
+        """Return whether this replay may unpark its key: not one whose predecessor, of the same replay, has failed again."""
+        return self._is_replay(event) and (event.replayafter is None or digest(event.replayafter) in document.recent_ids)
 
     def _is_replay(self, event: Event[Any]) -> bool:
         """Return whether an operator replays a dead letter of this reducer: the topic's other readers have taken the event before."""

@@ -107,7 +107,8 @@ class Event(Frozen, Generic[D_co]):
     `seq` counts the outputs of the emitting state and is absent from sources without state; `previousseq` is the seq of that
     state's output before this one on the same topic and key (0: none), so that a reader of one topic can tell a gap from an
     output that went elsewhere. `emitter` is the key of the emitting state where it is not the subject. `replayof` is set by
-    `parley replay`: such a record is judged by its id, not by `seq`.
+    `parley replay`: such a record is judged by its id, not by `seq`. `replayafter`, set beside it, is the id of the event whose
+    replay goes before: as long as that has not taken effect, this one is put aside again.
     """
 
     specversion: Literal["1.0"] = "1.0"
@@ -123,6 +124,7 @@ class Event(Frozen, Generic[D_co]):
     causationid: str | None = None
     traceparent: str | None = None
     replayof: str | None = None
+    replayafter: str | None = None
     data: D_co
 
     def to_json(self) -> bytes:

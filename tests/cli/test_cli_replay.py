@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from cli.replaying import waves as replaying_waves
+from cli.replaying.items import Ready
+from cli.replaying.waves import Broker, Outcome
 from shared.channels.contract import ItemRejected
 from shared.clock import SystemClock
 from shared.engine.dead_letters import dead_letter
@@ -19,7 +23,7 @@ from shared.events.envelope import Event, new_event
 from shared.events.inbound import MessageReceived
 from shared.events.rejected import WebhookRejected
 from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, REJECTED, dead_letters_of
-from tests.cli.cli_world import AUTHOR, READER, Installation, installation
+from tests.cli.cli_world import AUTHOR, PATIENCE_SECONDS, READER, Installation, installation
 
 pytestmark = pytest.mark.broker
 THREAD = "paper:sales:351912000001"
@@ -105,6 +109,51 @@ async def test_a_record_that_fails_again_keeps_its_successors_waiting(there: Ins
         ran = await there.parley("replay", "--yes")
         assert ran.code == 0, ran.out
     assert await notes_of(there, THREAD) == ["one", "two", "three", "four"]
+
+
+async def test_what_was_sent_behind_a_record_that_fails_again_overtakes_nothing(there: Installation) -> None:
+    """The first is taken, so several follow at once; of those, one fails again and all behind it are letters again, in their order."""
+    words = ["two", "three", "four", "five", "six", "seven"]
+    there.recorder.poison = {"two"}
+    async with there.recording():
+        await there.note(THREAD, "one", *words)
+        await there.until_count(DEAD, len(words))
+        there.recorder.poison = {"four"}
+        ran = await there.parley("replay", "--yes")
+        assert ran.code == 1
+        assert "1 failed again, 3 put aside again, 2 taken" in ran.out
+        assert await notes_of(there, THREAD) == ["one", "two", "three"]
+        there.recorder.poison = set()
+        ran = await there.parley("replay", "--yes")
+        assert ran.code == 0, ran.out
+        assert "4 taken" in ran.out
+    assert await notes_of(there, THREAD) == ["one", *words]
+
+
+async def test_hundreds_of_letters_of_one_key_are_replayed_in_a_few_waves(there: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One alone, then ever more: the time does not grow with the letters."""
+    words = [f"word {number}" for number in range(300)]
+    there.recorder.poison = {words[0]}
+    waves: list[int] = []
+
+    async def counted(broker: Broker, wave: Sequence[Ready]) -> list[Outcome]:
+        waves.append(len(wave))
+        return await carry_out(broker, wave)
+
+    carry_out = replaying_waves._wave  # counted, and carried out as it is
+    monkeypatch.setattr(replaying_waves, "_wave", counted)
+    async with there.recording():
+        await there.note(THREAD, *words)
+        await there.until_count(DEAD, len(words))
+        there.recorder.poison = set()
+        started = monotonic()
+        ran = await there.parley("replay", "--yes")
+        seconds = monotonic() - started
+    assert ran.code == 0, ran.out
+    assert "300 taken" in ran.out
+    assert waves == [1, 8, 64, 227]
+    assert seconds < PATIENCE_SECONDS
+    assert await notes_of(there, THREAD) == words
 
 
 async def test_an_earlier_letter_that_is_not_selected_holds_the_key(there: Installation) -> None:

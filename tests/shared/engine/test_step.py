@@ -226,6 +226,33 @@ def test_a_replay_that_fails_again_stays_parked() -> None:
     assert plan.touched["thread"].parked is not None
 
 
+def test_replays_that_follow_one_another_take_effect_in_order() -> None:
+    """A whole key in one batch: each goes on because the one before it took effect, also where that was a duplicate."""
+    first = record(command("boom", event_id="1"), 0)
+    documents = carried_out(step(first, record(command("b", event_id="2"), 1), record(command("c", event_id="3"), 2)))
+    replays = [
+        record(command(text, event_id=event_id, replayof=f"counter/commands/0/{event_id}", replayafter=after), offset)
+        for offset, (text, event_id, after) in enumerate([("a", "1", None), ("a", "1", None), ("b", "2", "1"), ("c", "3", "2")], start=3)
+    ]
+    plan = step(*replays, documents=documents)
+    assert (texts(plan.publishes), letters(plan), plan.counts.duplicates) == (["1", "2", "3"], [], 1)
+    assert plan.touched["thread"].parked is None
+
+
+def test_a_replay_behind_one_that_fails_again_is_put_aside_too() -> None:
+    """Nothing overtakes: the failing one and all that were sent behind it are letters again, in their order."""
+    documents = carried_out(step(record(command("boom", event_id="1"), 0)))
+    plan = step(
+        record(command("boom", event_id="1", replayof="counter/commands/0/0"), 1),
+        record(command("b", event_id="2", replayof="counter/commands/0/1", replayafter="1"), 2),
+        record(command("c", event_id="3", replayof="counter/commands/0/2", replayafter="2"), 3),
+        documents=documents,
+    )
+    assert texts(plan.publishes) == []
+    assert [letter.reason for letter in letters(plan)] == ["decide_failed", "parked", "parked"]
+    assert plan.touched["thread"].parked is not None
+
+
 def test_an_output_that_the_broker_would_refuse_never_becomes_state() -> None:
     """Too large an output is the rule's fault: the key is parked, the count stays."""
     plan = step(record(command("huge", event_id="1"), 0))
