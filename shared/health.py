@@ -43,7 +43,10 @@ class Heartbeat:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             now = self._clock.monotonic_seconds()
-            self._metrics.loop_lag.set(max(0.0, now - self._last_seconds - HEARTBEAT_SECONDS))
+            late = max(0.0, now - self._last_seconds - HEARTBEAT_SECONDS)
+            self._metrics.loop_lag.set(late)
+            if late > HEARTBEAT_SECONDS:
+                self._metrics.loop_blocked.inc(late)  # the gauge has forgotten it a second later, before anybody looked
             self._last_seconds = now
 
     def live(self) -> Probe:

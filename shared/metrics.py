@@ -29,6 +29,16 @@ class Metrics:
         self.fenced = Counter("parley_fenced_total", "Saves refused because another process was faster", ["reducer"], registry=made)
         self.failures = Counter("parley_batch_failures_total", "Batches given back, by what failed", ["reducer", "kind"], registry=made)
         self.rebalances = Counter("parley_rebalances_total", "Assignments that changed", ["reducer"], registry=made)
+        self.records_lost = Counter(
+            "parley_records_lost_total", "Records that retention took before they were read: alert on any", ["reducer"], registry=made
+        )
+        self.loop_blocked = Counter("parley_loop_blocked_seconds_total", "How long the event loop did not turn, in all", registry=made)
+        self.clock_skew = Gauge(
+            "parley_clock_skew_seconds",
+            "How far this clock is ahead of the writers' by the youngest record of the last batch: far from 0 is lag, or a wrong clock",
+            ["reducer"],
+            registry=made,
+        )
         self.timer_lateness = Histogram(
             "parley_timer_lateness_seconds", "From a timer's moment to its decision", ["reducer"], buckets=SECONDS, registry=made
         )

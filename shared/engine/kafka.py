@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from shared.clock import Clock
 from shared.engine.batch import BatchWork
 from shared.engine.connection import client_options
+from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
 from shared.engine.options import LoopOptions
 from shared.engine.records import Publisher, Record
@@ -101,7 +102,8 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         except TimeoutError:
             return  # in a rebalance: nothing was read, for a read that is given up has taken nothing
         except KafkaError as error:
-            await self._give_back(consumer, set(self._shards.owned), error, stop)
+            if not await began_anew(consumer, error, reader=self._name, metrics=self._metrics):
+                await self._give_back(consumer, set(self._shards.owned), error, stop)
             return
         async with self._batch_in_hand:
             if generation != self._generation:
@@ -150,6 +152,9 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         oldest = min((record.timestamp_milliseconds for records in batches for record in records), default=None)
         now = self._clock.now().timestamp()
         self._metrics.lag_seconds.labels(self._name).set(0.0 if oldest is None else max(0.0, now - oldest / 1000))
+        if oldest is not None:
+            newest = max(records[-1].timestamp_milliseconds for records in batches if records)
+            self._metrics.clock_skew.labels(self._name).set(now - newest / 1000)
 
     # --- failures -------------------------------------------------------------------------------------------------
 
@@ -271,7 +276,7 @@ def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
         "group_instance_id": f"{group}-{options.instance}",
         "client_id": f"{group}-{options.instance}",
         "enable_auto_commit": False,
-        "auto_offset_reset": "earliest",
+        "auto_offset_reset": "none",
         "partition_assignment_strategy": (RangePartitionAssignor,),
         "session_timeout_ms": options.session_timeout_milliseconds,
         "heartbeat_interval_ms": options.heartbeat_interval_milliseconds,

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared.clock import Clock
+from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
 from shared.engine.records import Record
 from shared.engine.status import LoopStatus
@@ -109,6 +110,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
             logger.info("poll.waited", worker=self._handler.name, seconds=self._options.poll_timeout_seconds)
             return
         except KafkaError as error:
+            if await began_anew(consumer, error, reader=self._handler.name, metrics=self._metrics):
+                return
             self._metrics.failures.labels(self._handler.name, "poll").inc()
             logger.warning("poll.failed", worker=self._handler.name, error=type(error).__name__)
             await asyncio.sleep(self._options.loop.backoff_seconds)

@@ -57,6 +57,14 @@ class Consumer(Protocol):
         """Commit these offsets."""
         ...
 
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> object:
+        """Read on from the oldest record."""
+        ...
+
+    async def position(self, partition: TopicPartition) -> int:
+        """Return the offset of the next record."""
+        ...
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from `offset`."""
         ...

@@ -104,6 +104,23 @@ async def test_a_probe_answers_while_the_event_loop_is_blocked(served: Served) -
     assert answers == [(200, "ok\n")]
 
 
+async def test_how_long_the_loop_was_blocked_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gauge is overwritten a second later, before anybody scrapes it; the sum stays, for an alert on its growth."""
+    monkeypatch.setattr("shared.health.HEARTBEAT_SECONDS", 0.001)
+    clock, metrics = ManualClock(NOON), Metrics()
+    beating = asyncio.create_task(Heartbeat(clock, metrics).run())
+    await asyncio.sleep(0)
+    clock.advance(timedelta(seconds=60))
+    for _ in range(1000):
+        await asyncio.sleep(0.001)
+        blocked = metrics.registry.get_sample_value("parley_loop_blocked_seconds_total") or 0.0
+        if blocked:
+            break
+    beating.cancel()
+    assert blocked == pytest.approx(60, abs=0.01)
+    assert metrics.registry.get_sample_value("parley_loop_lag_seconds") is not None
+
+
 def test_a_loop_is_dead_after_twice_the_longest_block() -> None:
     """Until then it is only busy."""
     clock = ManualClock(NOON)

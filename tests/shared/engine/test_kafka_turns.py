@@ -336,7 +336,7 @@ def test_the_client_never_acknowledges_by_itself_and_never_skips() -> None:
     options = LoopOptions(bootstrap_servers="b:1", topic_prefix="t.", partitions=1, instance="7")
     given_options: dict[str, Any] = defaultdict(lambda: None, consumer_options(options, "bot"))
     assert given_options["enable_auto_commit"] is False
-    assert given_options["auto_offset_reset"] == "earliest"
+    assert given_options["auto_offset_reset"] == "none"
     assert given_options["group_id"] == "t.bot"
     assert given_options["group_instance_id"] == "bot-7"
     assert len(given_options["partition_assignment_strategy"]) == 1

@@ -314,7 +314,7 @@ def test_the_consumer_never_acknowledges_by_itself_and_reads_what_was_committed_
     """Explicit commits, from the beginning where there is none, one assignor, a stable name, patience enough for a barrier."""
     settings = consumer_options(options().loop, "outbound")
     assert settings["enable_auto_commit"] is False
-    assert settings["auto_offset_reset"] == "earliest"
+    assert settings["auto_offset_reset"] == "none"
     assert settings["isolation_level"] == "read_committed"
     assert settings["partition_assignment_strategy"] == (RangePartitionAssignor,)
     assert (settings["group_id"], settings["group_instance_id"]) == ("t.outbound", "outbound-0")
