@@ -152,9 +152,10 @@ async def report_ready(
     While it failed it is asked whether the broker `answers`: who is not ready is sent no webhook that could show it.
     """
     while not stop.is_set():
+        status.ready = not publisher.failing
         if publisher.failing and await answers():
             publisher.failing = False
-        status.ready = not publisher.failing
+            continue
         try:
             async with asyncio.timeout(READY_POLL_SECONDS):
                 await stop.wait()

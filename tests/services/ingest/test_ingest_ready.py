@@ -24,6 +24,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.behaviour = "acknowledges"
+        self.heard = asyncio.Event()
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         """Do what the test says."""
@@ -34,7 +35,9 @@ class Broker:
             await asyncio.Event().wait()
 
     async def answers(self) -> bool:
-        """Return whether it would answer."""
+        """Return whether it would answer; one that is silent is waited for."""
+        if self.behaviour == "silent":
+            await self.heard.wait()
         return self.behaviour == "acknowledges"
 
 
@@ -63,6 +66,7 @@ async def test_a_write_that_failed_or_was_given_up_ends_readiness_until_the_brok
             await publisher.publish(WRITTEN)
     await until(lambda: not status.ready)
     broker.behaviour = "acknowledges"
+    broker.heard.set()
     await until(lambda: status.ready)
     stop.set()
     await reporting
