@@ -30,18 +30,41 @@ class Service:
     place: Place
     directory: Path
     settings: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    """What is run instead of the plain service."""
+    last_lines: list[str] = field(default_factory=list)
     owned: dict[str, list[int]] = field(default_factory=dict)
     """By reducer, the partition numbers of its last assignment."""
     _process: asyncio.subprocess.Process | None = None
     _reading: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _last_lines: list[str] = field(default_factory=list)
 
     @property
     def pid(self) -> int:
         """Return the id of the running process."""
         assert self._process is not None  # started
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the process has ended."""
+        return self.returncode is not None
+
+    @property
+    def returncode(self) -> int | None:
+        """Return the ended process's exit code."""
+        return None if self._process is None else self._process.returncode
+
+    async def wait(self) -> None:
+        """Return when the process has ended by itself, or was killed after END_SECONDS_MAX."""
+        assert self._process is not None  # started
+        try:
+            async with asyncio.timeout(END_SECONDS_MAX):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+        if self._reading is not None:
+            await self._reading
 
     async def start(self) -> None:
         """Start the process; it is not ready yet."""
@@ -57,9 +80,7 @@ class Service:
             **self.settings,
         }
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            f"services.{self.name}",
+            *(self.command or (sys.executable, "-m", f"services.{self.name}")),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, **environment},
@@ -75,7 +96,7 @@ class Service:
         async with asyncio.timeout(seconds):
             while reducer not in self.owned or not wanted(len(self.owned[reducer])):
                 if self._reading is None or self._reading.done():
-                    raise ApartError(f"{self.name} ended:\n" + "\n".join(self._last_lines))
+                    raise ApartError(f"{self.name} ended:\n" + "\n".join(self.last_lines))
                 self._changed.clear()
                 await self._changed.wait()
         return self.owned[reducer]
@@ -104,7 +125,7 @@ class Service:
         assert process.stdout is not None  # asked for
         async for line in process.stdout:
             text = line.decode("utf-8", "replace").rstrip()
-            self._last_lines = [*self._last_lines[-LAST_LINES_MAX + 1 :], text]
+            self.last_lines = [*self.last_lines[-LAST_LINES_MAX + 1 :], text]
             said = _json(text)
             if said.get("event") == "partitions.assigned":
                 self.owned[said["reducer"]] = said["shards"]
