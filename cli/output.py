@@ -14,6 +14,11 @@ from rich.text import Text
 
 GAP = "  "
 Cell = str | Text
+_PICTURES = {
+    **{code: 0x2400 + code for code in range(0x20)},
+    **dict.fromkeys((*range(0x7F, 0xA0), 0x061C, *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
+"""What steers a terminal, or turns the direction of what is read, as a sign that can be seen."""
 
 
 def console() -> Console:
@@ -31,6 +36,11 @@ def note(line: str) -> None:
     Console(stderr=True, highlight=False).print(line, soft_wrap=True, markup=False, style="dim")
 
 
+def visible(text: str) -> str:
+    """Return `text` as it may be shown: whoever wrote it does not get to steer the terminal of whoever reads it."""
+    return text.translate(_PICTURES)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str | None = None) -> None:
     """Write a table. Without a terminal: aligned columns, nothing cut, so that other programs can read it."""
     out = console()
@@ -39,12 +49,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, title: str 
         for column in columns:
             drawn.add_column(column, overflow="fold")
         for row in rows:
-            drawn.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+            drawn.add_row(*(Text(visible(cell.plain), cell.style) if isinstance(cell, Text) else Text(visible(cell)) for cell in row))
         out.print(drawn)
         return
     if title is not None:
         out.print(title, soft_wrap=True, markup=False)
-    for line in aligned([columns, *([str(cell) for cell in row] for row in rows)]):
+    for line in aligned([columns, *([visible(str(cell)) for cell in row] for row in rows)]):
         out.print(line, soft_wrap=True, markup=False)
 
 

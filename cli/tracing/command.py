@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 from rich.text import Text
 
 from cli.connection import Connection
@@ -116,7 +116,7 @@ def _as_json(thread: str, found: Sequence[Found], request: Request) -> str:
         for fate in fates(one.event for one in found if one.event is not None)
     ]
     story = {"thread": redactor.of(thread), "events": events, "answers": redactor.of(answers)}
-    return orjson.dumps(story, option=orjson.OPT_INDENT_2).decode()
+    return json.dumps(story, indent=2, ensure_ascii=False)
 
 
 def _time(moment: datetime) -> str:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cli.masking import mask_key, mask_number
 from cli.moments import parse_moment
-from cli.replaying.items import Ready, Refused
-from cli.replaying.letters import Letter, Letters, Other
+from cli.replaying.items import Ready, Refused, of_dead_letter
+from cli.replaying.letters import Letter, Letters, Other, value_of
 from cli.replaying.plan import Past, make_plan
 from shared.events.envelope import new_event
 from shared.events.rejected import DeadLetter
@@ -36,6 +36,15 @@ def letter(number: int, key: str, reason: str = "parked") -> Letter:
         }
     )
     return Letter("dead.bot", new_event(data, event_id=f"bot/{number}", source="s", subject=key, time=NOON), (0, number))
+
+
+@pytest.mark.parametrize("value", ["no base64", "é", "=", "QQ=", "\x00"])
+def test_a_letter_whose_value_is_broken_holds_none(value: str) -> None:
+    """Whoever wrote it: the command goes on with the others."""
+    broken = letter(1, KEYS[0]).event.data.but(value=value, key=value, topic="commands")
+    assert isinstance(broken, DeadLetter)
+    assert value_of(broken) == b""
+    assert isinstance(of_dead_letter(letter(1, KEYS[0]), broken, b""), Refused)
 
 
 def ready(one: Letter) -> Ready:
