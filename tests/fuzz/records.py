@@ -20,7 +20,7 @@ from shared.engine.placement import partition_of
 from shared.engine.records import Record
 from shared.errors import InvalidEventError
 from shared.events.envelope import EventData, format_time
-from shared.topics import TOPICS, Topic
+from shared.topics import TOPICS, Topic, dead_letters_of
 from tests.flow.house import CONFIG, MONDAY_MORNING
 from tests.fuzz.canaries import PHONE_DIGITS, planted_phone, planted_text
 from tests.fuzz.mutation import mutated, mutated_bytes
@@ -36,7 +36,7 @@ LARGE_BYTES = 1_000_000
 LARGE_IN = 400
 LIKELY_PERCENT = 70
 """How often a field is given a value that some other event could name too, so that rules get beyond their first question."""
-TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
+TOPIC_BY_NAME = {topic.name: topic for topic in (*TOPICS, dead_letters_of("conversation"))}
 DELTAS = tuple(timedelta(seconds=seconds) for seconds in (-86_400 * 3, -3_600, -1, 0, 1, 60, 3_600, 86_400))
 
 
