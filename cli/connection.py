@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Coroutine
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
-from shared.engine.connection import Servers
+if TYPE_CHECKING:
+    from shared.engine.connection import Servers
 
 T = TypeVar("T")
 
@@ -37,6 +36,9 @@ def connection_to(bootstrap_servers: str, prefix: str) -> Connection:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end; the client libraries' own log lines are kept off the screen: errors reach people as one line."""
+    import asyncio  # noqa: PLC0415 # a third of what the help would take to start
+    import logging  # noqa: PLC0415 # likewise
+
     from shared.logs import configure_logs  # noqa: PLC0415 # only commands that connect need it
 
     configure_logs(level="error", style="console", service="parley", for_good=False)

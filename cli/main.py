@@ -7,7 +7,6 @@ Exit codes: 0 done · 1 it did not work, or a check found something · 2 the com
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -60,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _tell(line: str, *, verbose: bool) -> None:
     """Write an error; its traceback first, where it is asked for."""
     if verbose:
+        import traceback  # noqa: PLC0415 # only who asks for it waits for it
+
         traceback.print_exc()
     sys.stderr.write(f"{line}\n")
 

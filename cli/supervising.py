@@ -32,6 +32,7 @@ class Plan:
     partitions: int
     prefix: str
     log_level: str
+    emulator: bool = True
 
 
 def supervise(plan: Plan) -> int:
@@ -98,6 +99,7 @@ class _Supervision:
             partitions=plan.partitions,
             services=plan.services,
             ingest_port=plan.ingest_port,
+            emulated=plan.emulator,
             environment={"PARLEY_TOPIC_PREFIX": plan.prefix, "PARLEY_LOG_LEVEL": plan.log_level, "PARLEY_LOG_FORMAT": "json"},
             on_line=lambda name, line: self._console.print(self._lines.render(name, line)),
             on_step=lambda step: self._print(f"· {step}"),
@@ -106,9 +108,10 @@ class _Supervision:
 
     def _show_addresses(self, stack: Stack) -> None:
         """Print where everything is, and how another terminal reaches it."""
+        plan = self._plan
         rows = [
             ("webhooks (ingest)", f"{stack.ingest_url}/channels/<channel>", "ingest" in stack.options.services),
-            ("the channels' side (emulator)", stack.emulator_url, True),
+            ("the channels' side (emulator)", stack.emulator_url, plan.emulator),
             ("Kafka", stack.bootstrap_servers, True),
             *((f"health of {name}", f"http://127.0.0.1:{port}/ready", True) for name, port in stack.health_ports.items()),
             ("logs", str(stack.options.directory), True),

@@ -51,6 +51,8 @@ class StackOptions:
     ingest_port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     emulator: Mapping[str, Any] = field(default_factory=dict)
+    emulated: bool = True
+    """Whether the channels' side is the emulator; else the services have the channels' settings of this process's environment."""
     layout: TopicLayout | None = None
     """How topics are made; `partitions` without replicas where it is None."""
     emulator_port: int = 0
@@ -143,8 +145,9 @@ async def running_stack(options: StackOptions) -> AsyncIterator[Stack]:
         ingest_port = options.ingest_port or free_port()
         secrets = {name: new_id() for name in ("app_secret", "access_token", "verify_token")}
         stack = Stack(options, centre, bootstrap, f"http://127.0.0.1:{ingest_port}", "", prefix, secrets)
-        options.on_step("Starting the channels' side")
-        stack.emulator_url = await _start_emulator(stack, exits)
+        if options.emulated:
+            options.on_step("Starting the channels' side")
+            stack.emulator_url = await _start_emulator(stack, exits)
         exits.push_async_callback(_stop_services, stack)
         options.on_step(f"Starting {len(options.services)} services")
         for name in options.services:
@@ -185,16 +188,19 @@ async def _start_emulator(stack: Stack, exits: AsyncExitStack) -> str:
 def _environment(stack: Stack, service: str) -> dict[str, str]:
     """Return what a service's environment has besides ours."""
     options = stack.options
+    emulated = {
+        "PARLEY_WHATSAPP_APP_SECRET": stack.secrets["app_secret"],
+        "PARLEY_WHATSAPP_VERIFY_TOKEN": stack.secrets["verify_token"],
+        "PARLEY_WHATSAPP_ACCESS_TOKEN": stack.secrets["access_token"],
+        "PARLEY_WHATSAPP_API_BASE_URL": stack.emulator_url,
+    }
     return {
         "KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers,
         "PARLEY_DATA_DIRECTORY": str(options.directory / "data"),
         "PARLEY_CONFIG_DIRECTORY": str(options.config_directory),
         "PARLEY_PARTITIONS": str(options.partitions),
         "PARLEY_INGEST_PORT": str(stack.ingest_port),
-        "PARLEY_WHATSAPP_APP_SECRET": stack.secrets["app_secret"],
-        "PARLEY_WHATSAPP_VERIFY_TOKEN": stack.secrets["verify_token"],
-        "PARLEY_WHATSAPP_ACCESS_TOKEN": stack.secrets["access_token"],
-        "PARLEY_WHATSAPP_API_BASE_URL": stack.emulator_url,
+        **(emulated if options.emulated else {}),
         **options.environment,
         **options.environment_of(service),
     }

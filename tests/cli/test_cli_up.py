@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,12 +44,13 @@ class Up:
 
 
 @asynccontextmanager
-async def running(bootstrap: str, directory: Path, *arguments: str) -> AsyncIterator[Up]:
+async def running(bootstrap: str, directory: Path, *arguments: str, **variables: str) -> AsyncIterator[Up]:
     """Run `parley up` on the tests' broker with topics of its own; whatever happens, it is gone afterwards."""
     environment = {
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "PARLEY_TOPIC_PREFIX": "cliup.",
+        **variables,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cli.main", "up", "--directory", str(directory), *arguments,
@@ -95,6 +97,30 @@ async def test_a_crashed_service_comes_back_and_ctrl_c_leaves_none_behind(kafka_
         assert (await up.rest()).endswith("Stopped; nothing is left running.\n")
         assert await up.process.wait() == 0
     assert not [name for name, pid in children.items() if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240, PTH110 # a look, not a wait
+
+
+async def test_without_the_emulator_the_channels_are_those_of_the_environment(kafka_bootstrap: str, tmp_path: Path) -> None:
+    """No emulator is started, and ingest answers the vendor's handshake with the token of our environment."""
+    secrets = {"PARLEY_WHATSAPP_APP_SECRET": "mine", "PARLEY_WHATSAPP_VERIFY_TOKEN": "my-token"}
+    async with running(kafka_bootstrap, tmp_path / "up", "--no-emulator", "--service", "ingest", **secrets) as up:
+        await up.until("Ctrl-C stops everything.")
+        shown = "\n".join(up.lines)
+        assert "the channels' side (emulator)" not in shown
+        assert "Starting the channels' side" not in shown
+        assert not any("emulator" in name for name in children_of(up.process.pid))
+        (url,) = re.findall(r"webhooks \(ingest\) +(http://\S+)/channels/", shown)
+        query = {"hub.mode": "subscribe", "hub.challenge": "17", "hub.verify_token": "my-token"}
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/channels/whatsapp", params=query) as answer:
+            assert (answer.status, await answer.text()) == (200, "17")
+        up.process.send_signal(signal.SIGINT)
+        assert (await up.rest()).endswith("Stopped; nothing is left running.\n")
+
+
+async def test_without_the_emulator_missing_secrets_are_named(kafka_bootstrap: str, tmp_path: Path) -> None:
+    """Nothing is made up in their place."""
+    async with running(kafka_bootstrap, tmp_path / "up", "--no-emulator", "--service", "ingest", PARLEY_WHATSAPP_APP_SECRET="") as up:
+        assert "PARLEY_WHATSAPP_APP_SECRET" in await up.rest()
+        assert await up.process.wait() == 1
 
 
 async def test_services_that_cannot_start_are_one_line(kafka_bootstrap: str, tmp_path: Path) -> None:
