@@ -18,7 +18,7 @@ from shared.errors import Mistake
 
 FILE_BYTES_MAX = 4 * 1024 * 1024
 """Largest file that is read."""
-NODES_MAX = 200_000
+NODES_MAX = 50_000
 """Most values in one file; aliases of aliases would otherwise fill the memory."""
 DEPTH_MAX = 32
 """Deepest nesting; an alias inside of what it stands for would otherwise never end."""

@@ -9,6 +9,7 @@ from tests.flow.house import rules
 from tests.fuzz.channels import channels
 from tests.fuzz.oracle import Target
 from tests.fuzz.targets.answers import Answers
+from tests.fuzz.targets.configuration import Configuration
 from tests.fuzz.targets.readers import Readers
 from tests.fuzz.targets.reducers import Reducers
 from tests.fuzz.targets.sends import Sends
@@ -22,5 +23,5 @@ def targets() -> dict[str, Target]:
     for channel in channels().by_name.values():
         found += [Answers(channel), Sends(channel)]
     found += [Reducers(reducer) for reducer in rules()[2]]
-    found.append(Readers())
+    found += [Readers(), Configuration()]
     return {target.name: target for target in found}
