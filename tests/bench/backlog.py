@@ -22,12 +22,10 @@ from shared.topics import CONVERSATIONS
 from tests.bench.contenders.contest import Contest
 from tests.bench.quix_environment import NotInstalledError, quix_python
 from tests.bench.reporting import progress, report, say
-from tests.bench.world import Place, cores, keep_output_clean, messages, pin, run_apart
+from tests.bench.world import Place, cores, fresh_prefix, keep_output_clean, messages, pin, run_apart
 
 NAME = "backlog"
 PARTITIONS = 6
-PREFIX = "bench."
-SMALL_PREFIX = "bench.small."
 SMALL_SHARE = 20
 """The slow contenders get one in so many of the events, and of the conversations."""
 CONTENDERS = ("parley", "raw", "records", "textbook", "quix", "queue_and_lock")
@@ -51,9 +49,9 @@ async def run(events: int, conversations: int, only: tuple[str, ...] = CONTENDER
     """Fill the topics, run the contenders in turn, report."""
     with tempfile.TemporaryDirectory() as directory:
         async with kafka_bootstrap_servers(Path(directory) / "kafka") as bootstrap:
-            large = await _filled(Contest(bootstrap, PREFIX, PARTITIONS, directory, events), conversations)
+            large = await _filled(Contest(bootstrap, fresh_prefix(NAME), PARTITIONS, directory, events), conversations)
             small = await _filled(
-                replace(large, prefix=SMALL_PREFIX, events=max(2, events // SMALL_SHARE)), max(1, conversations // SMALL_SHARE)
+                replace(large, prefix=fresh_prefix("small"), events=max(2, events // SMALL_SHARE)), max(1, conversations // SMALL_SHARE)
             )
             ours = await _ours(large, conversations)
             large = replace(large, outputs_per_event=ours["outputs"] / events)

@@ -21,7 +21,7 @@ from devstack.kafka import kafka_bootstrap_servers
 from tests.bench.fleet import Work, work_off
 from tests.bench.reporting import progress, report
 from tests.bench.seeding import conversations, file_megabytes, seed
-from tests.bench.world import Place, messages
+from tests.bench.world import Place, fresh_prefix, messages
 
 NAME = "growth"
 SIZES = (1_000, 100_000, 1_000_000)
@@ -66,7 +66,7 @@ async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> No
         progress(f"seeding {count:,} conversations")
         await seed(store, "conversation", conversations(count, PARTITIONS))
         seeded_megabytes = file_megabytes(store)
-        place = Place(bootstrap, f"bench.c{count}.", PARTITIONS)
+        place = Place(bootstrap, fresh_prefix(f"c{count}"), PARTITIONS)
         await place.make()
         progress(f"{sizes.events:,} events on {count:,} conversations")
         work = await work_off(place, store, list(messages(sizes.events, drawn_from(count))))
@@ -93,7 +93,7 @@ def drawn_from(count: int) -> Callable[[int], int]:
 async def _by_partitions(bootstrap: str, directory: Path, sizes: Sizes, *, owned: int, processes: int) -> None:
     """Measure and report one number of partitions and processes."""
     progress(f"{processes} processes with {owned} partitions each")
-    place = Place(bootstrap, f"bench.p{processes}x{owned}.", owned * processes)
+    place = Place(bootstrap, fresh_prefix(f"p{processes}x{owned}"), owned * processes)
     await place.make()
     backlog = list(messages(sizes.events * processes, lambda number: number % sizes.conversations_of_partitions))
     work = await work_off(place, directory / f"p{processes}x{owned}.sqlite3", backlog, processes=processes)

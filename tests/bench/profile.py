@@ -36,7 +36,7 @@ from tests.bench.contenders.contest import Contest
 from tests.bench.reporting import progress
 from tests.bench.samples import read, speedscope, table
 from tests.bench.services import Service
-from tests.bench.world import ROOT, VAR, Place, messages
+from tests.bench.world import ROOT, VAR, Place, fresh_prefix, messages
 
 DIRECTORY = VAR / "profile"
 SAMPLES_PER_SECOND = 200
@@ -102,7 +102,7 @@ async def reducer(profile: Profile, events: int) -> None:
     async with AsyncExitStack() as exits:
         directory = exits.enter_context(tempfile.TemporaryDirectory())
         bootstrap = await exits.enter_async_context(kafka_bootstrap_servers(Path(directory) / "kafka"))
-        place = Place(bootstrap, backlog.PREFIX, backlog.PARTITIONS)
+        place = Place(bootstrap, fresh_prefix("profile"), backlog.PARTITIONS)
         await place.make()
         conversations = max(1, round(events * CONVERSATIONS_PER_EVENT))
         await place.fill(messages(events, lambda number: number % conversations))
@@ -124,7 +124,9 @@ async def intake(profile: Profile, seconds: float) -> None:
     """Profile ingest under as many webhooks as the connections carry, for `seconds`."""
     async with AsyncExitStack() as exits:
         directory = Path(exits.enter_context(tempfile.TemporaryDirectory()))
-        place = Place(await exits.enter_async_context(kafka_bootstrap_servers(directory / "kafka")), backlog.PREFIX, backlog.PARTITIONS)
+        place = Place(
+            await exits.enter_async_context(kafka_bootstrap_servers(directory / "kafka")), fresh_prefix("profile"), backlog.PARTITIONS
+        )
         await place.make(all_topics(READERS))
         port, health, secret = free_port(), free_port(), new_id()
         settings = {

@@ -31,7 +31,7 @@ async def quix_python(environment: Path = ENVIRONMENT) -> str:
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
         shutil.rmtree(environment, ignore_errors=True)
-        await _carry_out(sys.executable, "-m", "venv", str(environment))
+        await _carry_out(sys.executable, "-m", "venv", "--without-pip", str(environment))
         await _install(python)
         packages = Path(sysconfig.get_path("purelib", vars={"base": str(environment)}))
         (packages / "project.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -45,7 +45,8 @@ async def _install(python: Path) -> None:
     try:
         await _carry_out(str(uv), "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "-r", str(REQUIREMENTS))
     except NotInstalledError:
-        await _carry_out(str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS))
+        pip = (sys.executable, "-m", "pip", "--python", str(python))
+        await _carry_out(*pip, "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(REQUIREMENTS))
 
 
 async def _carry_out(*command: str) -> None:

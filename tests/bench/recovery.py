@@ -28,7 +28,7 @@ from shared.topics import CONVERSATIONS, all_topics
 from tests.bench.flow import Flow, Reader, Seen, running
 from tests.bench.reporting import progress, report
 from tests.bench.services import Service, running_service
-from tests.bench.world import ACCOUNT, CHANNEL, Place, message, thread_of, until
+from tests.bench.world import ACCOUNT, CHANNEL, Place, fresh_prefix, message, thread_of, until
 
 NAME = "recovery"
 PARTITIONS = 6
@@ -102,7 +102,7 @@ async def run(*, rate: float = RATE_PER_SECOND, session_seconds: float = SESSION
     with tempfile.TemporaryDirectory() as directory:
         async with AsyncExitStack() as exits:
             bootstrap = await exits.enter_async_context(kafka_bootstrap_servers(Path(directory) / "kafka"))
-            place = Place(bootstrap, "bench.r.", PARTITIONS)
+            place = Place(bootstrap, fresh_prefix("recovery"), PARTITIONS)
             await place.make(all_topics(READERS))
             settings = {"PARLEY_SESSION_TIMEOUT_SECONDS": str(session_seconds)}
             services = [Service("router", str(number), place, Path(directory) / "data", settings) for number in range(2)]

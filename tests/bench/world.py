@@ -25,7 +25,7 @@ from shared.errors import ParleyError
 from shared.events.envelope import new_event
 from shared.events.inbound import MessageReceived
 from shared.events.shapes import Customer, Text
-from shared.ids import thread_id, webhook_item_id
+from shared.ids import new_id, thread_id, webhook_item_id
 from shared.topics import INBOUND, Topic, all_topics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +136,11 @@ class Place:
         finally:
             await consumer.stop()
         return int(sum(found.values()))
+
+
+def fresh_prefix(name: str) -> str:
+    """Return a prefix of topics and groups that no earlier run on the same broker had."""
+    return f"bench.{name}.{new_id()[:12]}."
 
 
 def cores() -> list[int]:
