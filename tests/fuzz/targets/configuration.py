@@ -20,13 +20,14 @@ FILE = "centre.yaml"
 PLACED = re.compile(rf"/{re.escape(FILE)}:[1-9][0-9]*: .")
 """How each mistake begins that has a place."""
 SCALARS = (
-    "", "~", "null", "yes", "no", "true", "0", "-1", "1e400", ".nan", ".inf", "0x7fffffff", "1_000", "2026-13-45", "25:61", "12:30:99", "'", '"', "*a",
-    "&a x", "!!python/object/apply:os.system [id]", "!!binary x", "!!set {a}", "|", ">-", "{", "}", "[", "]", "[[[[[[", "{a: {a: {a: {}}}}", "? a : b",
-    "<<: *a", "- - -", "%YAML 9", "---", "...", "\t", "\ufeff", "x" * 5_000, "9" * 500, "é", "a: b: c", "#", "@", "`", "\\x", '"\\ud800"', '"\\x00"',
-    "[a, b", "{a: 1, a: 2}", "Europe/Nowhere", "../../etc/passwd", "{{1}}", "{0.__class__}", "{day", "mon", "[mon, mon]", "99999999999999999999",
+    "", "~", "null", "yes", "no", "true", "0", "-1", "1e400", ".nan", ".inf", "0x7fffffff", "1_000", "2026-13-45", "25:61", "12:30:99",
+    "'", '"', "*a", "&a x", "!!python/object/apply:os.system [id]", "!!binary x", "!!set {a}", "|", ">-", "{", "}", "[", "]", "[[[[[[",
+    "{a: {a: {a: {}}}}", "? a : b", "<<: *a", "- - -", "%YAML 9", "---", "...", "\t", "\ufeff", "x" * 5_000, "9" * 500, "é", "a: b: c",
+    "#", "@", "`", "\\x", '"\\ud800"', '"\\x00"', "[a, b", "{a: 1, a: 2}", "Europe/Nowhere", "../../etc/passwd", "{{1}}", "{0.__class__}",
+    "{day", "mon", "[mon, mon]", "99999999999999999999",
 )  # fmt: skip
 RULES_BYTES = 12 * 1024 * 1024
-"""What counts as the size of an input: a right one has the rules built, and a language model with them, which is large whatever the input."""
+"""What counts as the size of an input: a right one has the rules built, and a language model with them, which is large by itself."""
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 """Forty lines that would be a billion values if each were written out."""
 LOOP = "a: &a\n  b: *a\n"

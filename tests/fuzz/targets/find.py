@@ -14,6 +14,7 @@ from tests.fuzz.targets.readers import Readers
 from tests.fuzz.targets.reducers import Reducers
 from tests.fuzz.targets.sends import Sends
 from tests.fuzz.targets.webhooks import Webhooks
+from tests.fuzz.targets.wires import Wires
 
 
 @cache
@@ -23,5 +24,5 @@ def targets() -> dict[str, Target]:
     for channel in channels().by_name.values():
         found += [Answers(channel), Sends(channel)]
     found += [Reducers(reducer) for reducer in rules()[2]]
-    found += [Readers(), Configuration()]
+    found += [Readers(), Configuration(), Wires()]
     return {target.name: target for target in found}
