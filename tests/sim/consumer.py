@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FIRST_WAIT_SECONDS = 0.5
 IDLE_GROWTH = 6
+BARRIER_SECONDS = 19.9
+"""A barrier that took longer was given up by its time-out: the batch in hand goes on, and its saves are fenced by version alone."""
 """The first empty read after work waits so long at most; each one after it IDLE_GROWTH times as long."""
 
 
@@ -35,6 +37,8 @@ class SimulatedConsumer:
         self.instance = str(options["group_instance_id"])
         self.group = broker.group(str(options["group_id"]))
         self.generation = -1
+        self.gave_away = False
+        """The listener was told, in time, that everything is given away: from now on nothing may be written for it."""
         self.positions: dict[TopicPartition, int] = {}
         self._topics: tuple[str, ...] = ()
         self._listener: ConsumerRebalanceListener | None = None
@@ -45,6 +49,7 @@ class SimulatedConsumer:
         self._rejoin: asyncio.Future[None] | None = None
         self._must_rejoin = False
         self._idle_wait_seconds = FIRST_WAIT_SECONDS
+        self._deadline = 0.0
         self._read_waiter: asyncio.Future[None] | None = None
         self._closed = False
         never: asyncio.Future[None] = process.loop.create_future()
@@ -56,6 +61,10 @@ class SimulatedConsumer:
     def is_silent(self) -> bool:
         """Return whether no heartbeat of this consumer reaches the coordinator."""
         return self.process.dead or self.process.frozen or self._closed
+
+    def owns(self, shard: int) -> bool:
+        """Return whether the product may take a partition number for its own."""
+        return not self.gave_away and any(place.partition == shard for place in self._assignment)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -97,8 +106,10 @@ class SimulatedConsumer:
         while not self._closed:
             self._reassigning = True
             assert self._listener is not None
+            began = self.process.loop.time()
             await self._listener.on_partitions_revoked(set() if first else set(self._assignment))
             first = False
+            self.gave_away = self.process.loop.time() - began < BARRIER_SECONDS
             self._must_rejoin = False
             await self._broker.cross(self.process, "join")
             try:
@@ -111,11 +122,13 @@ class SimulatedConsumer:
             self._paused.clear()
             self.positions = {place: self.group.offsets.get(place, 0) for place in assigned}
             self._reassigning = False
+            self.gave_away = False
             await self._listener.on_partitions_assigned(set(assigned))
             for waiter in self._settled:
                 if not waiter.done():
                     waiter.set_result(None)
             self._settled.clear()
+            self._deadline = min(self._deadline, self.process.loop.time() + FIRST_WAIT_SECONDS)
             if self._read_waiter is not None and not self._read_waiter.done():
                 self._read_waiter.set_result(None)
             if not self._must_rejoin:
@@ -133,14 +146,14 @@ class SimulatedConsumer:
     async def getmany(self, *, timeout_ms: int = 0, max_records: int | None = None) -> dict[TopicPartition, list[LogRecord]]:
         """Return the next records, or nothing after `timeout_ms` (later where nothing has happened for long)."""
         await self._broker.cross(self.process, "read")
-        deadline = self.process.loop.time() + min(timeout_ms / 1000, self._idle_wait_seconds)
+        self._deadline = self.process.loop.time() + min(timeout_ms / 1000, self._idle_wait_seconds)
         while True:
             if self._reassigning:
                 waiter: asyncio.Future[None] = self.process.loop.create_future()
                 self._settled.append(waiter)
                 await waiter
             drained = self._drained(max_records or 500)
-            left = deadline - self.process.loop.time()
+            left = self._deadline - self.process.loop.time()
             if drained or left <= 0:
                 self._idle_wait_seconds = FIRST_WAIT_SECONDS if drained else min(3600.0, self._idle_wait_seconds * IDLE_GROWTH)
                 return drained
@@ -157,7 +170,7 @@ class SimulatedConsumer:
         if not done or waiter.cancelled():
             waiter.cancel()
             return False
-        await asyncio.sleep(self._broker.fetch_seconds())
+        await self.process.loop.pause(self._broker.fetch_seconds())
         return True
 
     def look_around(self) -> None:

@@ -7,7 +7,7 @@ the next of its topic that was not decided yet.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -47,9 +47,10 @@ class Memory:
 
 
 class Decisions:
-    """Follows every document of every reducer."""
+    """Follows every document of every reducer. `seconds` tells the time of the run."""
 
-    def __init__(self, facts: Facts, outputs: Outputs, findings: Findings) -> None:
+    def __init__(self, facts: Facts, outputs: Outputs, findings: Findings, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
         self._facts = facts
         self._outputs = outputs
         self._findings = findings
@@ -96,6 +97,8 @@ class Decisions:
             "outputs are saved", f"{where}: {new} outputs, {len(entries)} in the outbox", name[1], holds=len(entries) == new
         )
         saved.extend(value.encode() for _, _, value in entries)
+        if new:
+            self._outputs.was_saved(name, self._seconds())
         memory.emitted = body["emitted"]
         if len(body["outbox"]) < memory.emitted - self._outputs.published_up_to(name):
             self._findings.report("outbox kept until acknowledged", f"{where}: the outbox lost what is on no topic", name[1])

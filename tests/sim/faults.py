@@ -5,8 +5,7 @@ Each seed draws which kinds it uses and how often, so that some runs are a storm
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -89,8 +88,10 @@ RATES = {
     "webhook lost answer": 0.03,
     "status odd": 0.2,
     "poison": 0.05,
-    "bad rule": 0.0,
 }
+FAVOURITE_POINTS = ("load", "saved", "acknowledgement", "commit", "committed", "scanned", "HTTP request", "HTTP answer", "join", "read")
+FAVOURITE_RATE = 0.03
+"""How often a seed that has a favourite boundary strikes there."""
 """How often each kind strikes where it can, before the seed's own taste."""
 
 
@@ -112,11 +113,14 @@ class _Outage:
 
 @dataclass
 class Faults:
-    """Draws faults. `struck` is called with (kind, process) for those that are not the answer of one call."""
+    """Draws faults. `factors` replaces the seed's own taste for some kinds, `favourites` for some
+    points: point → (kind, rate). `struck` is called with (kind, process) for those that are not the answer of one call."""
 
     loop: SimulatedLoop
     seed: int
     muted: frozenset[int] = frozenset()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    favourites: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     active: bool = False
     steps: int = 0
     hits: list[Hit] = field(default_factory=list)
@@ -125,9 +129,14 @@ class Faults:
     def __post_init__(self) -> None:
         """Draw the taste of the seed."""
         taste = stream(self.seed, "taste")
-        self._rates = {kind: rate * taste.choice((0, 0, 0.5, 1, 1, 2, 5)) for kind, rate in sorted(RATES.items())}
+        self._rates = {kind: rate * taste.choice((0, 0, 0.5, 1, 2, 5, 15)) for kind, rate in sorted(RATES.items())}
         if taste.random() < 0.05:
             self._rates = dict.fromkeys(RATES, 0.0)
+        self._favourites: dict[str, tuple[str, float]] = {}
+        if taste.random() < 0.5:
+            self._favourites[taste.choice(FAVOURITE_POINTS)] = (taste.choice(("crash", "crash", "freeze")), FAVOURITE_RATE)
+        self._favourites.update(self.favourites)
+        self._rates.update({kind: RATES[kind] * factor for kind, factor in self.factors.items()})
         self._chance = stream(self.seed, "faults")
         self._pause = stream(self.seed, "pauses")
         self._number = 0
@@ -142,7 +151,7 @@ class Faults:
         """Pass one boundary: a step of the run, at which the process may be hit."""
         process.check_alive()
         self.moment(process, point)
-        await asyncio.sleep(self._pause.random() * CROSSING_SECONDS_MAX)
+        await self.loop.pause(self._pause.random() * CROSSING_SECONDS_MAX)
 
     def moment(self, process: Process, point: str) -> None:
         """Count a step; perhaps hit somebody before anything else happens."""
@@ -150,6 +159,10 @@ class Faults:
         if not self.active or process.dead:
             return
         roll = self._chance.random()
+        favourite = self._favourites.get(point)
+        if favourite is not None and self._chance.random() < favourite[1] and self._counts(favourite[0], f"{process.name} at {point}"):
+            self.loop.call_soon(self.struck, favourite[0], process, context=WORLD)
+            return
         if roll >= self._struck_sum:
             return
         for kind, rate in self._struck_kinds:

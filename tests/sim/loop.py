@@ -122,7 +122,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._seconds = 0.0
         self._numbers = itertools.count(1)
         self.ready: deque[tuple[asyncio.Handle, Process | None]] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle, Process | None]] = []
+        self._timers: list[tuple[float, int, asyncio.TimerHandle | asyncio.Future[None], Process | None]] = []
         self.errors: list[dict[str, Any]] = []
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -141,37 +141,44 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     # --- running --------------------------------------------------------------------------------------------------
 
-    def run_one(self) -> bool:
-        """Run the next callback; return False where nothing is left to happen."""
+    def run_until(self, seconds: float, stop: Callable[[], bool]) -> bool:
+        """Run what happens up to a moment; return False where `stop` said, after a callback, that it is enough."""
         while True:
             if self.ready:
                 handle, process = self.ready.popleft()
-            elif self._timers:
-                moment, _, handle, process = heapq.heappop(self._timers)
+            elif self._timers and self._timers[0][0] <= seconds:
+                moment, _, timer, process = heapq.heappop(self._timers)
+                if isinstance(timer, asyncio.Future):
+                    self._seconds = max(self._seconds, moment)
+                    if not timer.done():
+                        timer.set_result(None)
+                    continue
+                if timer.cancelled():
+                    continue
                 self._seconds = max(self._seconds, moment)
+                handle = timer
             else:
-                return False
-            if handle.cancelled() or (process is not None and process.dead):
+                return True
+            if handle._cancelled or (process is not None and process.dead):  # cancelled() costs a call
                 continue
             if process is not None and process.frozen:
                 process.parked.append(handle)
                 continue
             handle._run()
-            return True
+            if stop():
+                return False
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, as asyncio.sleep does, at half its cost: every boundary of a run is one."""
+        future: asyncio.Future[None] = asyncio.Future(loop=self)
+        heapq.heappush(self._timers, (self._seconds + seconds, next(self._numbers), future, None))
+        await future
 
     def hand_over(self, process: Process) -> list[asyncio.Handle]:
         """Return what was about to run of `process`; it is run here no more."""
         theirs = [handle for handle, owner in self.ready if owner is process]
         self.ready = deque((handle, owner) for handle, owner in self.ready if owner is not process)
         return theirs
-
-    def next_moment(self) -> float | None:
-        """Return the moment of the next callback, in seconds; None where there is none."""
-        if self.ready:
-            return self._seconds
-        while self._timers and self._timers[0][2].cancelled():
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
 
     def call_soon(self, callback: Callable[[*_Ts], object], *args: *_Ts, context: contextvars.Context | None = None) -> asyncio.Handle:
         """Run `callback` after what is ready now."""

@@ -23,15 +23,20 @@ class Outputs:
         self.saved: dict[tuple[str, str], list[bytes]] = defaultdict(list)
         self._front: dict[tuple[str, str], int] = defaultdict(int)
         self._ahead: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._behind: dict[tuple[str, str], tuple[int, float]] = {}
         self._last_on: dict[tuple[str, str, str, str], int] = defaultdict(int)
 
     def published_up_to(self, emitting: tuple[str, str]) -> int:
         """Return the seq up to which everything of this state stands on the topics."""
         return self._front[emitting]
 
-    def emitting(self) -> list[tuple[str, str]]:
-        """Return every state that has emitted."""
-        return sorted(self.saved)
+    def left(self, moment: float) -> list[tuple[str, str]]:
+        """Return the states with outputs that were saved before `moment` (seconds of the run) and stand on no topic."""
+        return [name for name, (front, since) in self._behind.items() if self._front[name] < front and since < moment]
+
+    def was_saved(self, emitting: tuple[str, str], moment: float) -> None:
+        """Take note that everything saved so far was saved at `moment`."""
+        self._behind[emitting] = (len(self.saved[emitting]), moment)
 
     def written(self, topic: str, key: str, event: dict[str, Any], value: bytes, *, new: bool) -> None:
         """Check one record."""

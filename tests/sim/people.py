@@ -205,7 +205,8 @@ class People:
         else:
             topic = COMMANDS
             key = thread
-        self._poisoned(value, kind)
+        for written in (value, value or b""):  # what is forwarded from the wrong partition has a value, if an empty one
+            self._poisoned(written, kind)
         self._write_record(topic, key, value)
 
     # --- writing ------------------------------------------------------------------------------------------------------

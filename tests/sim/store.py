@@ -18,17 +18,19 @@ from tests.sim.loop import Process
 SLOW_SECONDS_MAX = 40.0
 """How long a slow save takes: beyond the product's own time-out, so that it may be done after it was given up."""
 
+Saving = Callable[[str, Sequence[StoredDocument], Process], None]
 Saved = Callable[[str, Sequence[StoredDocument], SaveResult, Process], None]
 
 
 class SimulatedStore(Store):
-    """The store of one process over `data`. `saved` hears of every save at the moment it is done."""
+    """The store of one process over `data`. `saving` hears of every save as it is asked for, `saved` at the moment it is done."""
 
-    def __init__(self, data: MemoryData, process: Process, faults: Faults, chance: random.Random, saved: Saved) -> None:
+    def __init__(self, data: MemoryData, process: Process, faults: Faults, chance: random.Random, *, saving: Saving, saved: Saved) -> None:
         self._memory = MemoryStore(data)
         self.process = process
         self.faults = faults
         self.chance = chance
+        self.saving = saving
         self.saved = saved
 
     async def open(self, spec: CollectionSpec) -> Collection:
@@ -53,6 +55,7 @@ class _SimulatedCollection(Collection):
         self._process = store.process
         self._faults = store.faults
         self._chance = store.chance
+        self._saving = store.saving
         self._saved = store.saved
 
     async def load(self, keys: Iterable[str]) -> dict[str, StoredDocument]:
@@ -65,6 +68,7 @@ class _SimulatedCollection(Collection):
 
     async def save(self, changes: Sequence[StoredDocument]) -> SaveResult:
         """Save; the request goes its way even where its caller is gone."""
+        self._saving(self._name, changes, self._process)
         await self._reach("save")
         fate = self._faults.save(self._process)
         answer: asyncio.Future[SaveResult] = self._process.loop.create_future()

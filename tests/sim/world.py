@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,8 +36,8 @@ from tests.sim.vendor import Delivery, Vendor
 SERVICES = ("ingest", "router", "bot", "sla", "outbound")
 PROCESSES_MAX = 4
 SKEW_SECONDS_MAX = 300.0
-STORM_SECONDS = 4 * 3600.0
-CALM_SECONDS = 1800.0
+STORM_SECONDS = 3600.0
+CALM_SECONDS = 900.0
 """After a storm everybody has so long to come to rest before the check that nothing is left behind."""
 DRAIN_SECONDS = 2 * 3600.0
 STARTS = (
@@ -50,12 +51,18 @@ STARTS = (
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be run: `muted` faults do not strike; `steps_max` ends the run early, without the checks of its end."""
+    """What is to be run: `muted` faults do not strike, kinds in `factors` strike so many times as often as usual, and at the points
+    of `favourites` a kind strikes at a rate (point → (kind, rate)).
+
+    `steps_max` ends the run early, without the checks of its end.
+    """
 
     seed: int
     hours: float = 24.0
     steps_max: int | None = None
     muted: frozenset[int] = frozenset()
+    factors: Mapping[str, float] = field(default_factory=dict)
+    favourites: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,9 +86,9 @@ class World:
         self.run_wanted = run
         self.loop = SimulatedLoop(stream(run.seed, "start").choice(STARTS))  # type: ignore[abstract] # sockets and threads are not simulated
         self._chance = stream(run.seed, "world")
-        self.faults = Faults(self.loop, run.seed, run.muted, struck=self._struck)
+        self.faults = Faults(self.loop, run.seed, run.muted, run.factors, run.favourites, struck=self._struck)
         self.stores: dict[str, MemoryData] = {service: MemoryData() for service in SERVICES}
-        self.checker = Checker(self.stores, PARTITIONS)
+        self.checker = Checker(self.stores, PARTITIONS, self.loop.time)
         self.broker = Broker(
             self.loop,
             stream(run.seed, "broker"),
@@ -130,18 +137,15 @@ class World:
 
     def _run_until(self, seconds: float) -> bool:
         """Run until a moment; return False where the run ended before it."""
-        findings, faults, loop = self.checker.findings, self.faults, self.loop
-        steps_max = self.run_wanted.steps_max
-        while True:
-            moment = loop.next_moment()
-            if moment is None or moment > seconds:
-                return True
-            loop.run_one()
-            if loop.errors:
-                error = loop.errors[0]
-                findings.report("nothing fails unheard", f"{error.get('message')}: {error['exception']!r}")
-            if findings.first is not None or (steps_max is not None and faults.steps >= steps_max):
-                return False
+        findings, faults, errors = self.checker.findings, self.faults, self.loop.errors
+        steps_max = sys.maxsize if self.run_wanted.steps_max is None else self.run_wanted.steps_max
+
+        def is_over() -> bool:
+            if errors:
+                findings.report("nothing fails unheard", f"{errors[0].get('message')}: {errors[0]['exception']!r}")
+            return findings.first is not None or faults.steps >= steps_max
+
+        return self.loop.run_until(seconds, is_over)
 
     def _weather(self) -> None:
         """Let storms and calms follow on each other."""
@@ -200,7 +204,8 @@ class World:
         main.add_done_callback(lambda task: self._ended(process, task), context=WORLD)
 
     def _store_of(self, process: Process) -> Store:
-        return SimulatedStore(self.stores[process.service], process, self.faults, self._store_chance, self._saved)
+        data = self.stores[process.service]
+        return SimulatedStore(data, process, self.faults, self._store_chance, saving=self._saving, saved=self._saved)
 
     def _ended(self, process: Process, task: asyncio.Task[Any]) -> None:
         """Bury a process that came to its end, and replace it where it is wanted."""
@@ -286,6 +291,17 @@ class World:
         event = self.checker.written(record, writer)
         if event is not None and event["type"] == "parley.assignment.made.v1":
             self.people.assigned(event["subject"], event["data"], event["emitter"])
+
+    def _saving(self, collection: str, changes: Sequence[StoredDocument], process: Process) -> None:
+        """Check that a process writes nothing for what it knows to be another's."""
+        if collection not in self.checker.decisions.reducers or process.dead:
+            return
+        consumers = [one for one in self.broker.consumers if one.process is process and one.group.name == collection]
+        for change in changes:
+            shard = change.fields["shard"]
+            if not isinstance(shard, int) or not any(consumer.owns(shard) for consumer in consumers):
+                detail = f"{process.name} saves {collection} of {change.key} after it gave partition {shard} away"
+                self.checker.findings.report("nothing is written after the barrier", detail, change.key)
 
     def _saved(self, collection: str, changes: Sequence[StoredDocument], result: SaveResult, process: Process) -> None:
         self.checker.saved(collection, changes, result, process.name)
