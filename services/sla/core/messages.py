@@ -7,7 +7,7 @@ from typing import Any
 
 from services.sla.core.rules import Change, Rules, no_change
 from services.sla.core.waits import answered, customer_wrote
-from services.sla.core.windows import act_of, open_windows
+from services.sla.core.windows import act_of, believed, open_windows
 from services.sla.state import SlaState
 from shared.events.conversations import MessageAppended, MessageChanged
 from shared.events.envelope import Event
@@ -19,7 +19,7 @@ ACT_REACTION = "reaction"
 def message_appended(state: SlaState, event: Event[Any], rules: Rules, now: datetime) -> Change:
     """Take note of a message. A repeated one opens nothing that is not open already and begins no second wait."""
     data: MessageAppended = event.data
-    at = min(data.sent_at, now)
+    at = believed(data.sent_at, now)
     adopted: dict[str, object] = {}
     if state.conversation_id is None:
         # The thread is older than what we were shown of it: the conversation is taken up where we find it.

@@ -17,6 +17,8 @@ from shared.events.envelope import EventData
 from shared.events.shapes import Choice, Content
 from shared.events.sla import WindowClosed, WindowClosing, WindowOpened
 
+SKEW_TOLERATED = timedelta(minutes=10)
+"""How far a channel's time may be ahead of our clock and is taken for right: twice what clocks are known to be off."""
 Said = tuple[datetime, EventData]
 """Something to say, and the moment it is about."""
 
@@ -24,6 +26,14 @@ Said = tuple[datetime, EventData]
 def act_of(content: Content) -> str:
     """Return what the customer did by sending `content`, in the words of the policy: tapped a choice of ours, or wrote."""
     return "choice" if isinstance(content, Choice) else "message"
+
+
+def believed(sent_at: datetime, now: datetime) -> datetime:
+    """Return the channel's time of an act, or `now` where it lies in a future that no clock that is off a little explains.
+
+    So a clock of ours that is behind shortens no window and no promise, and nothing is opened by the future.
+    """
+    return sent_at if sent_at <= now + SKEW_TOLERATED else now
 
 
 def window_of(windows: tuple[Window, ...], permission: str) -> Window | None:
@@ -38,9 +48,9 @@ def open_windows(
 
     Each permission keeps the opening that ends last, so a late or repeated act never shortens what a younger one gave. Each
     opening that moves an end is published: whoever counts down always has the exact end, and there are never more of them than
-    the customer's messages times the permissions. `acted_at` is the channel's time, cut to `now`: nothing is opened by the future.
+    the customer's messages times the permissions. `acted_at` is the channel's time (`believed`).
     """
-    acted_at = min(acted_at, now)
+    acted_at = believed(acted_at, now)
     facts: list[EventData] = []
     for rule in rules.policy.windows:
         if act not in rule.opened_by or not holds_at(rule, acted_at):

@@ -49,9 +49,18 @@ def test_an_older_or_repeated_message_never_shortens_the_window() -> None:
 
 
 def test_nothing_is_opened_by_the_future() -> None:
-    """A channel's clock ahead of ours is cut to the present."""
+    """A channel's time that no clock that is off a little explains is cut to the present."""
     world = world_without_promises()
     assert only(WindowOpened, world.customer_writes(ago=-HOUR)).ends_at == NOON + DAY
+
+
+def test_a_clock_of_ours_that_is_behind_shortens_no_window() -> None:
+    """The customer wrote, by the channel's clock, five minutes from now by ours: the channel's window ends a day after that."""
+    world = world_without_promises()
+    ahead = timedelta(minutes=5)
+    assert only(WindowOpened, world.customer_writes(ago=-ahead)).ends_at == NOON + ahead + DAY
+    said = world.pass_time(2 * DAY)
+    assert said[-1] == WindowClosed(permission="free_form", ended_at=NOON + ahead + DAY)
 
 
 def test_the_window_warns_at_each_mark_and_closes_once() -> None:
