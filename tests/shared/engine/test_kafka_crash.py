@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,12 @@ pytestmark = pytest.mark.broker
 
 TEXTS = ("a", "work", "quiet", "timer", "b")
 BACKLOG = 3_000
+STOPS_SECONDS_MAX = 40.0
+"""How long two stops without a broker may take together: a client alone would wait for ever."""
+LONG_SESSION_MILLISECONDS = 60_000
+"""Longer than a restart takes on the busiest machine."""
+SHORT_SESSION_MILLISECONDS = 12_000
+"""Short enough to wait for its end, and longer than a process is ever kept from its heartbeat."""
 
 
 @pytest.fixture
@@ -46,16 +54,16 @@ async def test_a_process_killed_in_the_middle_of_a_backlog_loses_and_doubles_not
 async def test_processes_that_join_and_leave_share_the_work_without_loss(place: Place) -> None:
     """Two share the partitions; a restart within the session moves none; one that stays away gives its own to the other."""
     async with processes() as start:
-        first = await start(place, "0")
+        first = await start(place, "0", session_timeout_milliseconds=LONG_SESSION_MILLISECONDS)
         assert (await first.said("assigned"))["shards"] == [0, 1, 2]
         await place.write(place.batch(500, texts=TEXTS))
-        second = await start(place, "1")
+        second = await start(place, "1", session_timeout_milliseconds=LONG_SESSION_MILLISECONDS)
         shares = [set((await one.said("assigned"))["shards"]) for one in (first, second)]
         assert set.union(*shares) == set(range(PARTITIONS))
         assert set.intersection(*shares) == set()
         await place.write(place.batch(500, texts=TEXTS))
         await second.kill()
-        second = await start(place, "1")
+        second = await start(place, "1", session_timeout_milliseconds=SHORT_SESSION_MILLISECONDS)
         assert set((await second.said("assigned"))["shards"]) == shares[1]
         await place.await_answers()
         await second.kill()
@@ -102,34 +110,46 @@ async def test_a_frozen_process_that_wakes_writes_nothing_newer_than_the_owner(p
         assert len(said) > len(set(said)), "what the zombie had saved was said twice"
 
 
-async def test_a_broker_killed_under_load_is_survived_without_a_restart(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A broker of this file's own, to be killed."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("mortal")) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+async def mortal(mortal_kafka: EmbeddedKafka, tmp_path: Path) -> Place:
+    """Topics of the test's own on the broker that may be killed, alive again if the test before did."""
+    await asyncio.to_thread(mortal_kafka.start)
+    one = Place(mortal_kafka.bootstrap_servers, tmp_path)
+    await one.make()
+    return one
+
+
+async def test_a_broker_killed_under_load_is_survived_without_a_restart(mortal: Place, mortal_kafka: EmbeddedKafka) -> None:
     """The loop waits, takes a new producer, rejoins and goes on; what was acknowledged before is there once."""
-    async with EmbeddedKafka(tmp_path / "kafka") as kafka:
-        place = Place(kafka.bootstrap_servers, tmp_path)
-        await place.make()
-        await place.write(place.batch(BACKLOG, texts=TEXTS))
-        async with a_loop(place, records_max=50) as running:
-            await place.await_count(300, CONVERSATIONS)
-            await asyncio.to_thread(kafka.kill)
-            await until(lambda: running.count("batch_failures_total", kind="BrokerUnavailableError") > 0)
-            assert not running.task.done()
-            await asyncio.to_thread(kafka.restart)
-            await place.await_answers()
-            await place.write(place.batch(100))
-            await place.await_answers()
-            assert running.count("gaps_total") == 0
-        await place.judged()
+    await mortal.write(mortal.batch(BACKLOG, texts=TEXTS))
+    async with a_loop(mortal, records_max=50) as running:
+        await mortal.await_count(300, CONVERSATIONS)
+        await asyncio.to_thread(mortal_kafka.kill)
+        await until(lambda: running.count("batch_failures_total", kind="BrokerUnavailableError") > 0)
+        assert not running.task.done()
+        await asyncio.to_thread(mortal_kafka.restart)
+        await mortal.await_answers()
+        await mortal.write(mortal.batch(100))
+        await mortal.await_answers()
+        assert running.count("gaps_total") == 0
+    await mortal.judged()
 
 
-async def test_a_loop_stops_in_time_though_its_broker_is_gone(tmp_path: Path) -> None:
+async def test_a_loop_stops_in_time_though_its_broker_is_gone(mortal: Place, mortal_kafka: EmbeddedKafka) -> None:
     """An operator's stop is not held up by a client that would wait for ever; and one that never found a broker stops as well."""
-    async with EmbeddedKafka(tmp_path / "kafka") as kafka:
-        place = Place(kafka.bootstrap_servers, tmp_path)
-        await place.make()
-        await place.write(place.batch(30))
-        async with asyncio.timeout(30), a_loop(place) as running:
-            await place.await_answers()
-            await asyncio.to_thread(kafka.kill)
-            assert not running.task.done()
-        async with asyncio.timeout(30), a_loop(place, instance="1") as running:
-            assert not running.status.ready
+    await mortal.write(mortal.batch(30))
+    async with a_loop(mortal) as running:
+        await mortal.await_answers()
+        await asyncio.to_thread(mortal_kafka.kill)
+        assert not running.task.done()
+        started = time.monotonic()
+    async with a_loop(mortal, instance="1") as running:
+        assert not running.status.ready
+    assert time.monotonic() - started < STOPS_SECONDS_MAX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.engine.installation import Installation, InstallationChangedError, check_store, describe
 from shared.engine.topic_admin import TopicLayout, create_topics
+from shared.engine.topic_identity import ClusterIdentity
 from shared.ids import new_id
 from shared.store.memory import MemoryStore
 from shared.store.sqlite import SqliteStore
 from shared.topics import COMMANDS, INBOUND
+from tests.shared.engine.kafka_world import PATIENCE_SECONDS
 
 
 @pytest.mark.broker
@@ -21,7 +24,7 @@ async def test_a_topic_made_again_has_another_id(kafka_bootstrap: str) -> None:
     prefix = f"identity-{new_id()}."
     name = prefix + INBOUND.name
     await create_topics(kafka_bootstrap, prefix, (INBOUND,), TopicLayout(3))
-    before = await describe(kafka_bootstrap, [name, prefix + "nothing"])
+    before = await _once_known(kafka_bootstrap, name, prefix + "nothing")
     again = await describe(kafka_bootstrap, [name])
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()
@@ -32,12 +35,19 @@ async def test_a_topic_made_again_has_another_id(kafka_bootstrap: str) -> None:
     finally:
         await admin.close()
     await create_topics(kafka_bootstrap, prefix, (INBOUND,), TopicLayout(3))
-    while name not in (after := await describe(kafka_bootstrap, [name])).topics:
-        pass  # made, but not yet known to whom we ask
+    after = await _once_known(kafka_bootstrap, name)
     assert before == again
     assert set(before.topics) == {name}
     assert (before.cluster, before.topics[name].partitions) == (after.cluster, after.topics[name].partitions)
     assert before.topics[name].topic_id != after.topics[name].topic_id
+
+
+async def _once_known(bootstrap: str, name: str, *others: str) -> ClusterIdentity:
+    """Return what is told about the topics as soon as `name` is among them: it is made before everybody knows of it."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while name not in (found := await describe(bootstrap, [name, *others])).topics:
+            pass
+    return found
 
 
 async def test_state_refuses_topics_that_were_made_again() -> None:
