@@ -18,6 +18,7 @@ import structlog
 from shared.clock import Clock, SystemClock
 from shared.contact_centre.loader import load_contact_centre
 from shared.contact_centre.models import ContactCentre
+from shared.engine.closed_connections import mind_closed_connections
 from shared.engine.document import documents_of
 from shared.engine.installation import check_store, wait_for_topics
 from shared.engine.kafka import ReducerLoop
@@ -125,6 +126,7 @@ async def surroundings(name: str, settings: ServiceSettings) -> AsyncIterator[Su
 def run_service(name: str, serve: Callable[[], Awaitable[None]]) -> None:
     """Run a service's coroutine to its end; a misconfiguration is one line and EXIT_MISCONFIGURED, not a traceback."""
     collect_garbage_rarely()
+    mind_closed_connections()
     try:
         with asyncio.Runner(loop_factory=_fast_loop()) as runner:
             runner.run(_as_coroutine(serve))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 STOP_TIMEOUT_SECONDS = 10.0
@@ -34,5 +35,6 @@ async def stop_consumer(consumer: Stoppable) -> BaseException | None:
     if error is not None:
         client = getattr(consumer, "_client", None)
         if client is not None:
-            await client.close()  # stop() did not come so far
+            with contextlib.suppress(Exception):  # it is given up: what its own tasks died of is told above, and in its log
+                await client.close()  # stop() did not come so far
     return error

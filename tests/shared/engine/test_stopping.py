@@ -31,8 +31,10 @@ class Stubborn:
             await inner
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and raise what a task of the client died of."""
         self.client_closed = True
+        message = "the handler is closed"
+        raise RuntimeError(message)
 
 
 @pytest.mark.parametrize(
