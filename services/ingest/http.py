@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.ingest.body import BodyBudget, IncomingBody, IntakeLimits, RefusedRequestError, inflate
 from services.ingest.core import Intake, IntakeMetrics, Webhook, accept
+from services.ingest.openapi import openapi_document
 from shared.channels.contract import UNKNOWN_ACCOUNT, Channel, Channels
 from shared.clock import Clock
 from shared.engine.records import Publication
@@ -75,6 +76,10 @@ class _App(FastAPI):
     def __init__(self, intake: _Intake, **options: Any) -> None:
         super().__init__(**options)
         self._intake = intake
+
+    def openapi(self) -> dict[str, Any]:
+        """Return what the addresses answer; it is not served: who posts here knows it from the channel's own documentation."""
+        return openapi_document(self.version)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -145,7 +145,7 @@ def _request(kind: str, body: bytes, chance: random.Random) -> tuple[bytes, dict
         case "two lengths":
             return _head(body, f"content-length: {len(body)}", f"content-length: {len(body) + 5}", close) + body, {"give_up": True}
         case "pipelined":
-            return (_head(body) + body) * (PIPELINED - 1) + _head(body, close) + body, {}
+            return (_head(body) + body) * (PIPELINED - 1) + _head(body, close) + body, {"leave_open": True}
         case "damaged bytes":
             return mutated_bytes(_head(body, close) + body, chance), {"give_up": True}
         case "http 1.0":
