@@ -146,6 +146,16 @@ async def _stored_phases(house: House, sends: Iterable[str]) -> Mapping[str, fro
     return {phase: frozenset(ids) for phase, ids in phases.items()}
 
 
+async def due_of(house: House, threads: Iterable[str]) -> Mapping[str, int]:
+    """Return when the next timer of each thread is due, as the store of sla has it (milliseconds since 1970)."""
+    store = _store(house, "sla")
+    try:
+        found = await (await store.open(documents_of("sla"))).load(threads)
+    finally:
+        await store.close()
+    return {key: int(document.fields.get("due_at") or 0) for key, document in found.items()}
+
+
 def _store(house: House, service: str) -> Store:
     """Return a service's store, past any proxy."""
     uri = SecretStr(house.mongo.uri) if house.mongo is not None else None

@@ -9,8 +9,11 @@ from tests.chaos.trial import Fault, Trial
 
 SETTLE_SECONDS = 3.0
 """What was loaded or saved before the store went away may still be published."""
-SLOW_SECONDS = 2.5
-"""In each direction: a call takes 5 s."""
+SLOW = Condition(latency_seconds=0.5)
+"""In each direction: a call takes a second."""
+SLOWEST = Condition(latency_seconds=2.5)
+"""In each direction, for the calls of one second in ten: these take five."""
+SLOWEST_EVERY_SECONDS = 10.0
 STAND_IN = "the store port against mongo-java-server through the proxy: no mongod could be started here, so no replica set"
 
 
@@ -54,7 +57,7 @@ def _doubled_assignments(trial: Trial) -> list[str]:
 
 
 async def slow(trial: Trial) -> None:
-    """F16: every call of the store takes five seconds."""
+    """F16: every call of the store takes a second, and one in ten five."""
     house = trial.house
     await trial.recovered(messages=5)
     await house.gauges.sample()
@@ -62,8 +65,11 @@ async def slow(trial: Trial) -> None:
     letters = len(house.records.dead_letters())
     appended = house.appended
     trial.begins()
-    house.edges.store.set_both(Condition(latency_seconds=SLOW_SECONDS))
-    await trial.last(trial.seconds(25, 60))
+    for _ in range(int(trial.seconds(2, 6))):
+        house.edges.store.set_both(SLOWEST)
+        await trial.last(1.0)
+        house.edges.store.set_both(SLOW)
+        await trial.last(SLOWEST_EVERY_SECONDS - 1.0)
     meanwhile = house.appended - appended
     house.edges.store.heal()
     trial.ends()
@@ -90,7 +96,7 @@ FAULTS = (
     ),
     Fault(
         "F16",
-        "The store is slow (5 s a call)",
+        "The store is slow (1 s a call, one call in ten 5 s)",
         "heartbeats go on, no rebalances, work goes on and catches up",
         slow,
         MONGO,
