@@ -64,8 +64,8 @@ def test_a_bomb_is_never_whole_in_memory() -> None:
     ("body", "encoding", "status"),
     [
         (b"no gzip", "gzip", 400),
-        (gzip.compress(b"cut")[:-4], "gzip", 400),
-        (gzip.compress(b"one") + b"more", "gzip", 400),
+        (gzip.compress(b"cut", mtime=0)[:-4], "gzip", 400),
+        (gzip.compress(b"one", mtime=0) + b"more", "gzip", 400),
         (b"\xff\xff", "deflate", 400),
         (b"", "gzip", 400),
         (b"x", "br", 415),
