@@ -56,6 +56,10 @@ class Intake:
     items: int = 0
     ignored: int = 0
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self.publications, self.items, self.ignored = [], 0, 0
+
     async def publish(self, publications: Sequence[Publication]) -> None:
         """Take records as the broker would."""
         self.publications += publications
@@ -78,6 +82,15 @@ class Webhooks:
         self._channel = channel
         self._sites = sites(channel)
         self._others = values_of(channel)
+        self._intake = Intake()
+        self._app = create_app(
+            channels=channels(),
+            accounts=accounts(),
+            publish=self._intake.publish,
+            clock=ManualClock(RECEIVED_AT),
+            metrics=self._intake,
+            limits=IntakeLimits(),
+        )
         self._first: tuple[tuple[str, bytes], ...] = tuple((name, make()) for name, make in BODIES)
 
     @property
@@ -171,15 +184,8 @@ class Webhooks:
 
     async def carry_out(self, case: Case) -> Ending:
         """Post the case to ingest's application and look at everything that followed."""
-        intake = Intake()
-        app = create_app(
-            channels=channels(),
-            accounts=accounts(),
-            publish=intake.publish,
-            clock=ManualClock(RECEIVED_AT),
-            metrics=intake,
-            limits=IntakeLimits(),
-        )
+        intake = self._intake
+        intake.forget()
         parts = case.parts
         headers = {**({} if parts.get("unsigned") else {TRUSTED: "1"}), **parts.get("headers", {})}
         headers = {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in headers.items()}
@@ -187,7 +193,7 @@ class Webhooks:
         path = f"/channels/{self._channel}" + (f"/{account}" if account else "")
         size = max(1, len(case.body) // int(parts.get("pieces", 1)))
         pieces = [case.body[at : at + size] for at in range(0, len(case.body), size)] or [b""]
-        answer = await call(app, "POST", path, headers, pieces)
+        answer = await call(self._app, "POST", path, headers, pieces)
         if "identity" in parts and answer.status == HTTPStatus.OK:
             _look_for(parts["identity"], parts["count"], intake.publications)
         return judged(answer.status, intake, frozenset(parts.get("expected", ())), unsigned=bool(parts.get("unsigned")))
