@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,9 @@ def as_yaml(documents: Sequence[Mapping[str, Any]]) -> str:
     return COMMENT + str(text)
 
 
-def pages() -> dict[str, str]:
-    """Return the text of every generated file, by its path below the root."""
+@cache
+def pages() -> Mapping[str, str]:
+    """Return the text of every generated file, by its path below the root. Made once per process: the code does not change meanwhile."""
     asyncapi = build_document(
         version=version("parley"),
         topic_prefix=str(ServiceSettings.model_fields["topic_prefix"].default),

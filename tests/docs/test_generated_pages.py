@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from shared.settings import EnvironmentSettings, KafkaSettings
 
 
 @pytest.fixture(scope="module")
-def texts() -> dict[str, str]:
+def texts() -> Mapping[str, str]:
     """Every page as the code has it now."""
     return pages()
 
