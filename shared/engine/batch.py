@@ -21,11 +21,14 @@ from shared.clock import Clock, from_epoch_milliseconds, to_epoch_milliseconds
 from shared.engine.dead_letters import DeadLetterLimit
 from shared.engine.document import DIRTY_INDEX, DUE_INDEX, Document, DocumentCodec
 from shared.engine.options import LoopOptions
+from shared.engine.placement import partition_of
 from shared.engine.records import Publisher, Record
 from shared.engine.shards import Shards
 from shared.engine.step import Engine, Plan, TimerDue
+from shared.errors import ParleyError
+from shared.ids import digest
 from shared.metrics import Metrics, ReducerMetrics
-from shared.store.port import Collection, StoredDocument, StoreUnavailableError
+from shared.store.port import DOCUMENT_BYTES_MAX, Collection, StoredDocument, StoreUnavailableError
 from shared.topics import Topic
 from shared.tracing import batch_span, link
 
@@ -35,14 +38,21 @@ Input = Record | TimerDue
 
 BREATH_SECONDS = 0.01
 """How long a batch computes before the event loop gets a turn."""
+STATE_BYTES_MAX = DOCUMENT_BYTES_MAX - 256 * 1024
+"""Largest document that is saved: what a key remembers beside its state must find room in it even when the state can grow no more."""
 DIRTY_CLEANED_MAX = 200
 """How many marks of published timers are taken away in one save."""
+DIGESTS_SHOWN_MAX = 5
 
 logger = structlog.get_logger(__name__)
 
 
 class StaleDocumentError(Exception):
     """Another process saved a document first: we are, or were, not the only owner of the shard."""
+
+
+class UnreadableDocumentError(ParleyError):
+    """Documents in the store cannot be read by this version: their shards wait for one that can, or for an operator."""
 
 
 @dataclass(slots=True)
@@ -77,6 +87,7 @@ class BatchWork(Generic[S]):
         self._limit = DeadLetterLimit(options.dead_letters_per_minute_max)
         self._done: dict[tuple[str, int], int] = {}
         self._breathed_seconds = 0.0
+        self._unreadable: dict[int, set[str]] = {}
         self._meters = ReducerMetrics(metrics, self._name)
         self.shards: Shards[S] = Shards(options.documents_cached_max)
 
@@ -91,6 +102,7 @@ class BatchWork(Generic[S]):
         pending: dict[int, list[Input]] = {shard: list(records) for shard, records in by_shard.items() if records}
         had_records = bool(pending)
         self._note_starts(by_shard)
+        self._unreadable = {}
         try:
             await self._flush()
             for shard, keys in (await self._due_timers()).items():
@@ -101,7 +113,8 @@ class BatchWork(Generic[S]):
         if pending:
             with batch_span("process", self._name, kind=SpanKind.CONSUMER, count=sum(map(len, pending.values()))) as span:
                 while pending and outcome.stopped is None:
-                    pending = await self._round(pending, outcome, span)
+                    pending = await self._round(self._readable(pending), outcome, span)
+        outcome.failed.extend(self._unread())
         if had_records:
             self._meters.batch_seconds.observe(self._clock.monotonic_seconds() - started)
             self._meters.batch_records.observe(sum(map(len, by_shard.values())))
@@ -115,15 +128,17 @@ class BatchWork(Generic[S]):
         plans: dict[int, Plan[S]] = {}
         try:
             documents = await self._load(pending)
+            pending = self._readable(pending)
+            rows: dict[int, list[StoredDocument]] = {}
             for shard, inputs in pending.items():
-                plans[shard] = self._engine.step(shard, inputs, documents, self._clock.now())
+                plans[shard], rows[shard] = self._planned(shard, inputs, documents)
                 await self._breathe()
             if self._limit.would_exceed(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now()):
                 outcome.stopped = (
                     f"more than {self._limit.per_minute_max} dead letters in a minute: look at dead.{self._name}, then restart"
                 )
                 return {}
-            stale = await self._save(plans)
+            stale = await self._save(plans, rows)
             if stale:
                 outcome.failed.append((StaleDocumentError(f"{len(stale)} shards were saved by another process"), stale))
                 plans = {shard: plan for shard, plan in plans.items() if shard not in stale}
@@ -139,6 +154,37 @@ class BatchWork(Generic[S]):
             if plan.taken < len(pending[shard]):
                 left[shard] = pending[shard][plan.taken :]
         return left
+
+    def _planned(self, shard: int, inputs: Sequence[Input], documents: Mapping[str, Document[S]]) -> tuple[Plan[S], list[StoredDocument]]:
+        """Return the plan of a shard, and the rows to save. A key that would be more than the store takes is refused, and nobody else."""
+        refused: dict[str, str] = {}
+        while True:
+            plan = self._engine.step(shard, inputs, documents, self._clock.now(), refused)
+            rows = [self._codec.to_stored(document) for document in plan.saves]
+            too_large = {row.key: len(row.body) for row in rows if len(row.body) > STATE_BYTES_MAX and row.key not in refused}
+            if not too_large:
+                return plan, rows
+            refused |= {
+                key: f"StateTooLargeError: the key's document would have {size} bytes, {STATE_BYTES_MAX} is the most"
+                for key, size in too_large.items()
+            }
+
+    def _readable(self, pending: dict[int, list[Input]]) -> dict[int, list[Input]]:
+        """Return `pending` without the shards in which a document was found that cannot be read."""
+        return {shard: inputs for shard, inputs in pending.items() if shard not in self._unreadable} if self._unreadable else pending
+
+    def _unread(self) -> list[tuple[Exception, set[int]]]:
+        """Return what is to be said of the documents that cannot be read: each shard is given back alone, and stays as it is."""
+        return [
+            (
+                UnreadableDocumentError(
+                    f"{self._name}: {len(keys)} documents in the store cannot be read by this version (digests of their keys: "
+                    f"{', '.join(sorted(keys)[:DIGESTS_SHOWN_MAX])}); shard {shard} waits: run the version that wrote them, or restore them"
+                ),
+                {shard},
+            )
+            for shard, keys in self._unreadable.items()
+        ]
 
     async def _breathe(self) -> None:
         """Let the heartbeat and the reads go on, if they were held up for a while: a turn of the event loop costs as much as an event."""
@@ -174,7 +220,7 @@ class BatchWork(Generic[S]):
         Before the step, not with it: a save would carry the old outbox along, and a key that is loaded each time it is
         touched would publish all that it ever said.
         """
-        documents = [self._codec.from_stored(row) for row in rows]
+        documents = [document for row in rows if (document := self._decoded(row)) is not None]
         left: dict[int, list[Document[S]]] = defaultdict(list)
         for document in documents:
             if document.outbox and not self._is_acknowledged(document):
@@ -183,6 +229,16 @@ class BatchWork(Generic[S]):
         for document in documents:
             document.outbox.clear()
         return documents
+
+    def _decoded(self, row: StoredDocument) -> Document[S] | None:
+        """Return the document in a row; None where it cannot be read, which is noted for its shard."""
+        try:
+            return self._codec.from_stored(row)
+        except (ValueError, TypeError):  # pydantic's errors are ValueErrors; they repeat content, so they are not passed on
+            shard = row.fields.get("shard")
+            owner = shard if isinstance(shard, int) else partition_of(row.key.encode(), self._engine.partitions)
+            self._unreadable.setdefault(owner, set()).add(digest(row.key))
+            return None
 
     def _is_acknowledged(self, document: Document[S]) -> bool:
         """Return whether the document's outbox is known to be acknowledged, because the record that made it is done.
@@ -200,9 +256,9 @@ class BatchWork(Generic[S]):
             for record in records:
                 self._done.setdefault((record.topic.name, shard), record.offset)
 
-    async def _save(self, plans: Mapping[int, Plan[S]]) -> set[int]:
-        """Save all changed documents; return the shards where another process was faster."""
-        changes = [self._codec.to_stored(document) for plan in plans.values() for document in plan.saves]
+    async def _save(self, plans: Mapping[int, Plan[S]], rows: Mapping[int, Sequence[StoredDocument]]) -> set[int]:
+        """Save all changed documents, which are `rows`; return the shards where another process was faster."""
+        changes = [row for found in rows.values() for row in found]
         if not changes:
             return set()
         result = await self._in_time(self._collection.save(changes))
@@ -268,7 +324,7 @@ class BatchWork(Generic[S]):
                 self._observe_lateness(row, now)
             for document in await self._taken_in(row for row in rows if self.shards.get(row.key) is None):
                 self.shards.put(document)
-            if rows:
+            if rows and shard not in self._unreadable:
                 due[shard] = [row.key for row in rows]
         return due
 
@@ -289,9 +345,10 @@ class BatchWork(Generic[S]):
             while True:
                 rows = await self._in_time(self._collection.scan(DIRTY_INDEX.name, lower=(shard,), upper=(shard,), limit=limit))
                 await self._take_marks(await self._taken_in(rows))
-                if len(rows) < limit:
+                if len(rows) < limit or shard in self._unreadable:
                     break
-            self.shards.to_flush.discard(shard)
+            if shard not in self._unreadable:
+                self.shards.to_flush.discard(shard)
 
     async def _clean(self, outcome: Outcome) -> None:
         """Take the mark from documents whose timers' outputs are acknowledged."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from traceback import extract_tb
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -38,6 +39,7 @@ OUTBOX_BYTES_MAX = 4 * 1024 * 1024
 STEP_OUTPUTS_MAX = 20_000
 """Outputs of one step after which it ends; the rest of the records waits for the next."""
 
+NOBODY: Mapping[str, str] = MappingProxyType({})
 _TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
 
 
@@ -97,13 +99,21 @@ class Engine(Generic[S]):
         self.partitions = partitions
         self.version = version
 
-    def step(self, shard: int, inputs: Sequence[Record | TimerDue], documents: Mapping[str, Document[S]], now: datetime) -> Plan[S]:
+    def step(
+        self,
+        shard: int,
+        inputs: Sequence[Record | TimerDue],
+        documents: Mapping[str, Document[S]],
+        now: datetime,
+        refused: Mapping[str, str] = NOBODY,
+    ) -> Plan[S]:
         """Return what follows from `inputs`, taken in their order.
 
         `documents` holds those of the inputs' keys that exist. A document whose outbox is not empty is taken as not
-        acknowledged: the outbox goes out first. Inputs beyond `plan.taken` belong into the next step.
+        acknowledged: the outbox goes out first. Inputs beyond `plan.taken` belong into the next step. The keys in `refused` are
+        parked, for the reason given there, as if their rule had raised: what they would become cannot be stored.
         """
-        return _Step(self, shard, documents, now).run(inputs)
+        return _Step(self, shard, documents, now, refused).run(inputs)
 
     def flush(self, shard: int, documents: Sequence[Document[S]]) -> Plan[S]:
         """Return the plan that publishes the outboxes of `documents` (what timers left) and nothing else."""
@@ -117,13 +127,16 @@ class Engine(Generic[S]):
 class _Step(Generic[S]):
     """The work in progress of one step."""
 
-    def __init__(self, engine: Engine[S], shard: int, documents: Mapping[str, Document[S]], now: datetime) -> None:
+    def __init__(
+        self, engine: Engine[S], shard: int, documents: Mapping[str, Document[S]], now: datetime, refused: Mapping[str, str]
+    ) -> None:
         self._reducer = engine.reducer
         self._partitions = engine.partitions
         self._version = engine.version
         self._shard = shard
         self._documents = documents
         self._now = to_milliseconds(now)
+        self._refused = refused
         self._changed: set[str] = set()
         self._outputs = 0
         self._outbox_bytes: dict[str, int] = {}
@@ -248,6 +261,9 @@ class _Step(Generic[S]):
 
     def _decide(self, document: Document[S], event: Event[Any]) -> bool:
         """Ask the reducer and take over its decision; where that fails, park the key and return False."""
+        if document.key in self._refused:
+            document.parked = self._refused[document.key]
+            return False
         try:
             decision = self._reducer.decide(document.state, event, self._now)
             due_at = None if decision.state is None else self._reducer.due(decision.state)
