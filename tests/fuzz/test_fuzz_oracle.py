@@ -209,8 +209,8 @@ def test_a_lost_neighbour_of_a_record_is_found(monkeypatch: pytest.MonkeyPatch) 
     """An engine that takes only the first record of a batch and says it took all."""
     whole = Engine.step
 
-    def step(self: Engine[Any], shard: int, inputs: Any, documents: Any, now: datetime) -> Any:
-        plan = whole(self, shard, inputs[:1], documents, now)
+    def step(self: Engine[Any], shard: int, inputs: Any, *more: Any) -> Any:
+        plan = whole(self, shard, inputs[:1], *more)
         for one in inputs[1:]:
             plan.commits[one.topic] = max(plan.commits.get(one.topic, 0), one.offset + 1)
         plan.taken = len(inputs)
