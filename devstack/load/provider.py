@@ -7,6 +7,7 @@ runs until it is told to stop: nobody knows beforehand how long a fault and the 
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -147,7 +148,7 @@ class Provider:
             raise RuntimeError("the provider is not open: async with Provider(…)")
         left_at, began = time.time(), time.perf_counter()
         try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.post(self._url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as answer:
                 await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -18,7 +19,7 @@ from tests.chaos.catalogue import FAULTS, MIXED
 from tests.chaos.gauges import parse as parse_metrics
 from tests.chaos.judge import equations
 from tests.chaos.records import Records
-from tests.chaos.report import Screen, page_of, seen_of
+from tests.chaos.report import Screen, page_of, row_of, rows_in, seen_of, write_page
 from tests.chaos.running import Mix
 from tests.chaos.tally import Appended, Sends, Tally
 from tests.chaos.trial import Fault, Figures, Finding, Trial, Verdict
@@ -93,6 +94,7 @@ async def played(_trial: Trial) -> None:
     """Do nothing."""
 
 
+TODAY = datetime(2026, 11, 22, tzinfo=UTC)
 FAULT = Fault("F0", "Nothing happens", "nothing | breaks", played)
 GOOD = Verdict(FAULT, (Finding("all well", holds=True, seen="1"),), (), Figures(messages=3), ("a note",))
 BAD = {
@@ -113,19 +115,28 @@ def test_the_table_says_fail(what: str) -> None:
     text = console.export_text()
     assert "FAIL" in text
     assert text.count("pass") == 1
-    page = page_of([BAD[what], GOOD], at=datetime(2026, 11, 22, tzinfo=UTC), cores=2)
+    page = page_of({"F1": row_of(BAD[what], TODAY), "F2": row_of(GOOD, TODAY)}, cores=2)
     assert "1 of 2 promises kept" in page
     assert page.count("**no**") == 1
     console.file.close()
 
 
-def test_the_page_names_no_machine_and_keeps_its_table() -> None:
-    """Cores, Python, date; a bar in a promise is no column."""
-    page = page_of([GOOD], at=datetime(2026, 11, 22, tzinfo=UTC), cores=2)
-    assert "2026-11-22, 2 cores" in page
-    assert "nothing \\| breaks" in page
+def test_a_run_of_one_fault_changes_its_row_alone(tmp_path: Path) -> None:
+    """Cores, Python, dates; a bar in a promise is no column, and the faults stand in their order."""
+    path = tmp_path / "reliability.md"
+    one, ten = replace(GOOD, fault=replace(FAULT, name="F1")), replace(GOOD, fault=replace(FAULT, name="F10"))
+    two = replace(GOOD, fault=replace(FAULT, name="F2"))
+    write_page([ten, one, two], path)
+    first = path.read_text()
+    assert "3 of 3 promises kept" in first
+    assert "nothing \\| breaks" in first
+    assert list(rows_in(first)) == ["F1", "F2", "F10"]
+    write_page([replace(ten, findings=())], path)
+    second = rows_in(path.read_text())
+    assert "2 of 3 promises kept" in path.read_text()
+    assert second["F1"] == rows_in(first)["F1"]
+    assert second["F10"].endswith("| **no** |")
     assert "a note" in seen_of(GOOD)
-    assert GOOD.passed
 
 
 def test_a_mixed_run_fails_by_a_finding_an_equation_or_when_nothing_was_played() -> None:

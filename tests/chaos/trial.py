@@ -87,6 +87,16 @@ class Trial:
 
         return await self.house.until(later, seconds_max)
 
+    async def caught_up(self, seconds_max: float) -> bool:
+        """Wait until every message that is due by now is appended."""
+        now = time.time()
+
+        def all_there() -> bool:
+            appended = {event.data.message_id for event in self.house.records.events(MessageAppended)}
+            return all(message in appended for message, post in self.house.provider.posts.items() if post.due_at <= now)
+
+        return await self.house.until(all_there, seconds_max)
+
     def figures(self, duplicates_before: int, started_at: float) -> Figures:
         """Return what was measured since `started_at` (seconds since 1970)."""
         ways = [(due, appended) for due, appended in self._way_of_messages() if due >= started_at - 1]
