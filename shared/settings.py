@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.engine.connection import Access, KafkaConnection, SaslMechanism, SecurityProtocol, open_way
+from shared.engine.options import DEAD_LETTERS_PER_MINUTE_MAX, STORE_TIMEOUT_SECONDS
 from shared.errors import ConfigurationError
 from shared.topics import PARTITIONS_EMBEDDED
 
@@ -138,8 +139,12 @@ class ServiceSettings(KafkaSettings):
     )
     records_max: int = Field(default=2_000, ge=1, le=20_000, description="Records of one batch.")
     documents_cached_max: int = Field(default=20_000, ge=0, description="Documents that a reducer holds in memory.")
-    dead_letters_per_minute_max: int = Field(default=1_000, ge=1, description="More dead letters in a minute stop a reducer.")
+    dead_letters_per_minute_max: int = Field(
+        default=DEAD_LETTERS_PER_MINUTE_MAX, ge=1, description="More dead letters in a minute stop a reducer, and make outbound wait."
+    )
     session_timeout_seconds: float = Field(default=45.0, ge=6, le=300, description="How long Kafka waits for a silent process.")
     publish_timeout_seconds: float = Field(default=15.0, gt=0, le=120, description="How long one write to Kafka may take.")
-    store_timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="How long one call of the store may take.")
+    store_timeout_seconds: float = Field(
+        default=STORE_TIMEOUT_SECONDS, gt=0, le=120, description="How long one call of the store may take."
+    )
     fetch_wait_milliseconds: int = Field(default=500, ge=10, le=5_000, description="How long Kafka holds a read when nothing is there.")

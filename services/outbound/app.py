@@ -43,6 +43,7 @@ from services.outbound.turns import Turns
 from shared.channels.contract import Channels
 from shared.clock import Clock
 from shared.engine.dead_letters import DeadLetterLimit, dead_letter
+from shared.engine.options import DEAD_LETTERS_PER_MINUTE_MAX, STORE_TIMEOUT_SECONDS
 from shared.engine.records import Publication, Publisher, Record
 from shared.engine.worker_batcher import Batcher
 from shared.engine.worker_job import Job
@@ -97,6 +98,8 @@ class Outbound:
         instance: str,
         version: str,
         partitions: int,
+        store_timeout_seconds: float = STORE_TIMEOUT_SECONDS,
+        dead_letters_per_minute_max: int = DEAD_LETTERS_PER_MINUTE_MAX,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -107,11 +110,12 @@ class Outbound:
         self._metrics = metrics
         self._version = version
         self._partitions = partitions
+        self._store_timeout_seconds = store_timeout_seconds
         self._retry = settings.retry
         self._claimant = Claimant(owner=instance, claim_seconds=settings.claim_seconds)
         self._turns = Turns(clock, sleeper, breaker=settings.breaker, requests_per_account_max=settings.requests_per_account_max)
         self._outcomes: Batcher[Publication, None] = Batcher(self._publish, items_max=OUTCOMES_PER_CALL_MAX)
-        self._dead_letters = DeadLetterLimit(settings.dead_letters_per_minute_max)
+        self._dead_letters = DeadLetterLimit(dead_letters_per_minute_max)
         self._memories: dict[str, Memory] = {}
         self._new_in_a_row = 0
         self._counters: dict[tuple[str, Phase], Counter] = {}
@@ -120,7 +124,7 @@ class Outbound:
     async def open(self) -> None:
         """Open the ledger. Raises StoreUnavailableError."""
         self._ledger = await Ledger.open(
-            self._store, linger_seconds=self._settings.ledger_linger_seconds, timeout_seconds=self._settings.store_timeout_seconds
+            self._store, linger_seconds=self._settings.ledger_linger_seconds, timeout_seconds=self._store_timeout_seconds
         )
 
     async def close(self) -> None:

@@ -74,6 +74,8 @@ async def _work(around: Surroundings, store: Store, channels: Channels, outbound
         instance=settings.instance,
         version=version("parley"),
         partitions=settings.partitions,
+        store_timeout_seconds=settings.store_timeout_seconds,
+        dead_letters_per_minute_max=settings.dead_letters_per_minute_max,
     )
     status = LoopStatus()
     around.statuses.append(status)

@@ -32,8 +32,6 @@ class OutboundSettings(EnvironmentSettings):
     )
     ledger_linger_seconds: float = Field(default=0.002, ge=0, le=0.1, description="How long a ledger entry waits to be saved with others.")
     ledger_days: PositiveFloat = Field(default=8.0, description="How long a settled send is remembered: longer than the topic keeps it.")
-    store_timeout_seconds: PositiveFloat = Field(default=20.0, description="Time for one call of the store.")
-    dead_letters_per_minute_max: PositiveInt = Field(default=1000, description="Dead letters per minute, from which on nothing is taken.")
 
     @property
     def retry(self) -> RetryPolicy:

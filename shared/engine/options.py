@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from shared.engine.connection import Servers
 
+STORE_TIMEOUT_SECONDS = 20.0
+DEAD_LETTERS_PER_MINUTE_MAX = 1_000
+"""A burst beyond it stops the reader: a bad deployment must not drain the topic into the dead letters."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoopOptions:
@@ -29,15 +33,14 @@ class LoopOptions:
     rebalance_timeout_milliseconds: int = 60_000
     revoke_timeout_seconds: float = 20.0
     """How long a revoke waits for the batch in hand: below the rebalance time-out, or the group evicts us."""
-    store_timeout_seconds: float = 20.0
+    store_timeout_seconds: float = STORE_TIMEOUT_SECONDS
     commit_interval_seconds: float = 0.2
     commit_timeout_seconds: float = 5.0
     backoff_seconds: float = 0.2
     backoff_seconds_max: float = 5.0
     documents_cached_max: int = 20_000
     timers_per_batch_max: int = 500
-    dead_letters_per_minute_max: int = 1_000
-    """A burst beyond it stops the reducer: a bad deployment must not drain the topic into the dead letters."""
+    dead_letters_per_minute_max: int = DEAD_LETTERS_PER_MINUTE_MAX
     fetch_wait_milliseconds: int = 500
     """How long the broker holds a fetch without records: it answers at once when one comes; longer saves idle CPU."""
     fetch_bytes_max_per_partition: int = 1024 * 1024

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr
 
+from services.ingest.settings import IngestSettings
+from services.outbound.settings import OutboundSettings
 from shared.errors import ConfigurationError
 from shared.settings import EnvironmentSettings, ServiceSettings
 from shared.topics import PARTITIONS_EMBEDDED
@@ -113,3 +115,10 @@ def test_a_service_with_a_wrong_setting_ends_with_one_line() -> None:
     assert ended.returncode == 78
     assert ended.stderr.startswith("bot: a setting cannot be used: PARLEY_PARTITIONS: ")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_no_setting_has_two_homes() -> None:
+    """What all services share is set once: a service's own settings do not repeat it under another name of a variable."""
+    shared = set(ServiceSettings.model_fields)
+    for settings in (OutboundSettings, IngestSettings):
+        assert not shared & set(settings.model_fields)

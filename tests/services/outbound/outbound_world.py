@@ -207,6 +207,7 @@ async def world(
     instance: str = OWNER,
     partitions: int = 6,
     trusting: bool = False,
+    dead_letters_per_minute_max: int = 1_000,
     **settings: Any,
 ) -> World:
     """Return an open outbound; what is given is shared with another world.
@@ -229,6 +230,7 @@ async def world(
         instance=instance,
         version="1.2.3",
         partitions=partitions,
+        dead_letters_per_minute_max=dead_letters_per_minute_max,
     )
     await outbound.open()
     outbound._new_in_a_row = NEW_BEFORE_TRUST if trusting else 0
