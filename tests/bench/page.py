@@ -65,6 +65,9 @@ PIVOTS: Mapping[str, Sequence[str]] = {
 }
 """Details by which a benchmark's figures stand side by side in one table."""
 
+BESIDE: Mapping[str, str] = {"p99_ms": "p99", "backlog": "backlog", "seeded": "when seeded"}
+"""Details that stand beside a figure's value in such a table, and how they are called."""
+
 
 def render(lines: Sequence[dict[str, Any]], costs: str) -> str:
     """Return the page for the lines of one or more runs; `costs` is its section written by hand."""
@@ -183,9 +186,11 @@ def _pivot(figures: Sequence[Figure], key: str) -> list[str]:
 
 
 def _cell(figure: Figure) -> str:
+    more = "".join(f", {words} {_detail(figure.details[name])}" for name, words in BESIDE.items() if name in figure.details)
     if figure.goal is None:
-        return _value(figure)
-    return f"{_value(figure)} ({'at least' if figure.at_least else 'at most'} {number(figure.goal)}: {'yes' if figure.met else '**no**'})"
+        return f"{_value(figure)}{more}"
+    _, value, goal, met = _with_goal(figure)
+    return f"{value}{more} ({goal}: {met})"
 
 
 def _value(figure: Figure) -> str:
