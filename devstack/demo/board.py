@@ -55,6 +55,7 @@ class Board:
     rows: dict[str, Row] = field(default_factory=dict)
     by_id: dict[str, Event[Any]] = field(default_factory=dict)
     by_thread: dict[str, list[Event[Any]]] = field(default_factory=lambda: defaultdict(list))
+    by_kind: dict[type[Any], list[Event[Any]]] = field(default_factory=lambda: defaultdict(list))
     kinds: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
 
@@ -65,6 +66,7 @@ class Board:
             return False
         self.by_id[event.id] = event
         self.by_thread[event.subject].append(event)
+        self.by_kind[type(event.data)].append(event)
         self.kinds[event.data.NAME] += 1
         if not isinstance(event.data, WebhookRejected) and event.subject.count(":") >= 2:  # noqa: PLR2004 # a thread id
             row = self.rows.setdefault(event.subject, Row(event.subject))
@@ -74,8 +76,8 @@ class Board:
         return True
 
     def events(self, *kinds: type[Any]) -> list[Event[Any]]:
-        """Return every event of these kinds."""
-        return [event for event in self.by_id.values() if isinstance(event.data, kinds)]
+        """Return every event of these kinds, kind by kind, each in the order seen."""
+        return [event for kind in kinds for event in self.by_kind.get(kind, ())]
 
     def of_thread(self, thread: str, *kinds: type[Any]) -> list[Event[Any]]:
         """Return the events of these kinds on one thread, in the order seen."""

@@ -68,9 +68,9 @@ async def _matrix(options: argparse.Namespace) -> int:
         async for verdict in run_all(chosen, options.directory, short=options.short, say=screen.step):
             verdicts.append(verdict)
             screen.verdict(verdict)
+            if not options.no_write and not options.short:
+                write_page([verdict])
     screen.table(verdicts)
-    if not options.no_write and not options.short:
-        write_page(verdicts)
     return 0 if all(verdict.passed for verdict in verdicts) else EXIT_BROKEN
 
 

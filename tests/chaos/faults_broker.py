@@ -187,7 +187,7 @@ async def _until_committed(trial: Trial) -> bool:
 async def broker_lost(trial: Trial) -> None:
     """F14: one of three brokers is killed; a part of the partitions has too few replicas in sync until it is back."""
     house = trial.house
-    seconds = trial.seconds(10, 30)
+    seconds = trial.seconds(10, 15)
     for node in (2,) if trial.short else (2, 3):
         await trial.recovered(messages=5)
         appended = house.appended

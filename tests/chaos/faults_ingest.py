@@ -34,7 +34,7 @@ async def redelivered(trial: Trial) -> None:
     known = set(house.provider.posts)
     house.provider.copies = lambda _number: 3
     trial.begins()
-    await trial.last(trial.seconds(4, 20))
+    await trial.last(trial.seconds(4, 10))
     house.provider.copies = lambda _number: 1
     trial.ends()
     posts = [post for message, post in house.provider.posts.items() if message not in known]
@@ -67,7 +67,7 @@ async def out_of_order(trial: Trial) -> None:
     house = trial.house
     await house.emulator.behave(hold_probability=0.5, hold_seconds=[0.1, 1.5])
     trial.begins()
-    customers = int(trial.seconds(6, 40))
+    customers = int(trial.seconds(6, 15))
     script = await house.new_customers(customers)
     newest: dict[str, str] = {}
     for number in range(customers):
@@ -147,7 +147,7 @@ async def broker_unreachable(trial: Trial) -> None:
     """F4: no byte passes between ingest and the broker; then connections are refused."""
     house = trial.house
     edge = house.edges.broker["ingest"]
-    seconds = trial.seconds(4, 15)
+    seconds = trial.seconds(4, 10)
     trial.begins()
     began = time.time()
     edge.set_both(Condition(black_hole=True))

@@ -30,7 +30,7 @@ async def flood_and_scale(trial: Trial) -> None:
     for instance in instances:
         started += [await house.start(service, instance=instance) for service in SCALED]
         await trial.recovered(messages=5)
-    await trial.last(trial.seconds(3, 15))
+    await trial.last(trial.seconds(3, 10))
     for name in reversed(started):
         await house.stack.stop_service(name)
     trial.ends()

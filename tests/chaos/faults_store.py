@@ -22,7 +22,7 @@ async def failover(trial: Trial) -> None:
     house = trial.house
     before = len(house.records.dead_letters())
     for hangs in (False, True):
-        seconds = trial.seconds(8, 25)
+        seconds = trial.seconds(8, 12)
         trial.begins()
         if hangs:
             house.edges.store.set_both(Condition(black_hole=True))
@@ -65,7 +65,7 @@ async def slow(trial: Trial) -> None:
     letters = len(house.records.dead_letters())
     appended = house.appended
     trial.begins()
-    for _ in range(int(trial.seconds(2, 6))):
+    for _ in range(int(trial.seconds(2, 4))):
         house.edges.store.set_both(SLOWEST)
         await trial.last(1.0)
         house.edges.store.set_both(SLOW)

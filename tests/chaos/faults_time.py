@@ -29,7 +29,7 @@ HOW = "the two hours pass by the clock setting of the service (PARLEY_CLOCK_SKEW
 async def two_hours_away(trial: Trial) -> None:
     """F18: windows that end while sla is away; some of them were opened anew before."""
     house = trial.house
-    customers = int(trial.seconds(20, 120))
+    customers = int(trial.seconds(20, 60))
     chance = random.Random(customers)
     script = await house.new_customers(customers)
     overdue: dict[str, datetime] = {}
@@ -60,7 +60,7 @@ async def two_hours_away(trial: Trial) -> None:
     await house.stack.stop_service("sla")
     due = await due_of(house, overdue)
     trial.begins()
-    await trial.last(trial.seconds(1, 20))
+    await trial.last(trial.seconds(1, 5))
     expected = set(overdue) - cancelled
     await house.start("sla", environment={SKEW_VARIABLE: str(AWAY_SECONDS)})
     trial.ends()
@@ -112,7 +112,7 @@ async def skewed_clocks(trial: Trial) -> None:
     await house.restart("router", environment={SKEW_VARIABLE: str(SKEW_SECONDS)})
     await house.restart("sla", environment={SKEW_VARIABLE: str(-SKEW_SECONDS)})
     back = await trial.recovered(messages=20)
-    await trial.last(trial.seconds(3, 30))
+    await trial.last(trial.seconds(3, 10))
     await house.gauges.sample()
     highest, lowest = house.gauges.highest["parley_clock_skew_seconds"], house.gauges.lowest["parley_clock_skew_seconds"]
     await house.restart("router")

@@ -8,6 +8,7 @@ from typing import Any
 
 from devstack.demo.board import Board
 from shared.engine.follower import Seen
+from shared.events.conversations import MessageAppended
 from shared.events.envelope import Event
 from shared.events.rejected import DeadLetter
 
@@ -17,7 +18,8 @@ class Records:
     """Every record of every topic so far.
 
     written       how often an event was written, by its id
-    by_kind       the events of each kind, in the order in which they were seen
+    appended_at   when a customer's message was appended, by its native id
+    seqs          every seq per source and emitting state
     values        the bytes of events that carry a seq: a repetition must be the same to the byte
     first_at      when an event was first written (seconds since 1970, the record's own time)
     first_place   where an event was first written: topic, partition, offset
@@ -26,7 +28,8 @@ class Records:
     """
 
     board: Board = field(default_factory=Board)
-    by_kind: dict[type[Any], list[Event[Any]]] = field(default_factory=lambda: defaultdict(list))
+    appended_at: dict[str, float] = field(default_factory=dict)
+    seqs: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     written: Counter[str] = field(default_factory=Counter)
     values: dict[str, bytes] = field(default_factory=dict)
     first_at: dict[str, float] = field(default_factory=dict)
@@ -50,14 +53,17 @@ class Records:
             self.different.add(event.id)
         if not self.board.take(event):
             return None
-        self.by_kind[type(event.data)].append(event)
         self.first_at[event.id] = record.timestamp_milliseconds / 1000
+        if event.seq is not None:
+            self.seqs[event.source, event.emitter or event.subject].add(event.seq)
+        if isinstance(event.data, MessageAppended) and event.data.message_id is not None:
+            self.appended_at.setdefault(event.data.message_id, self.first_at[event.id])
         self.first_place[event.id] = (record.topic.name, record.partition, record.offset)
         return event
 
     def events(self, *kinds: type[Any]) -> list[Event[Any]]:
         """Return every event of these kinds, once, as it was seen."""
-        return [event for kind in kinds for event in self.by_kind[kind]]
+        return self.board.events(*kinds)
 
     def of_kind(self, *kinds: type[Any]) -> list[Event[Any]]:
         """Return every event of these kinds in the order of their partitions."""
@@ -69,8 +75,4 @@ class Records:
 
     def seq_gaps(self) -> list[str]:
         """Return the emitting states whose seqs are not 1, 2, 3 … without a gap."""
-        seqs: dict[tuple[str, str], set[int]] = defaultdict(set)
-        for event in self.board.by_id.values():
-            if event.seq is not None:
-                seqs[event.source, event.emitter or event.subject].add(event.seq)
-        return sorted(f"{source} {key}" for (source, key), found in seqs.items() if found != set(range(1, len(found) + 1)))
+        return sorted(f"{source} {key}" for (source, key), found in self.seqs.items() if max(found) != len(found))

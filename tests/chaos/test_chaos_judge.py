@@ -11,9 +11,12 @@ import pytest
 from rich.console import Console
 
 from devstack.demo.summary import Line
+from shared.engine.follower import Seen
+from shared.engine.records import Record
 from shared.events.conversations import NoteAdded
 from shared.events.envelope import Event, new_event
 from shared.events.shapes import Author, AuthorKind
+from shared.topics import CONVERSATIONS
 from tests.chaos.__main__ import parse
 from tests.chaos.catalogue import FAULTS, MIXED
 from tests.chaos.gauges import parse as parse_metrics
@@ -174,15 +177,31 @@ def test_a_gap_in_a_stream_is_found() -> None:
     records = Records()
     assert records.seq_gaps() == []
     for seq in (1, 3):
-        records.board.by_id[str(seq)] = _output(seq)
+        records.take(_seen(seq))
     assert records.seq_gaps() == [f"parley/router/conversation {THREAD}"]
-    records.board.by_id["2"] = _output(2)
+    records.take(_seen(2))
     assert records.seq_gaps() == []
 
 
-def _output(seq: int) -> Event[NoteAdded]:
+def test_a_repetition_is_counted_and_must_be_the_same() -> None:
+    """The same bytes are a duplicate to be dropped, other bytes under the same id are a lie."""
+    records = Records()
+    for _ in range(3):
+        records.take(_seen(1))
+    assert (records.duplicates, records.different, len(records.events(NoteAdded))) == (2, set(), 1)
+    records.take(_seen(1, "another text"))
+    assert records.different == {"1"}
+
+
+def _seen(seq: int, text: str = "…") -> Seen:
+    """Return a record with an output of a state."""
+    event = _output(seq, text)
+    return Seen(Record(CONVERSATIONS, 0, seq, THREAD.encode(), event.to_json(), 1_000), event)
+
+
+def _output(seq: int, text: str) -> Event[NoteAdded]:
     """Return an event of a state."""
-    data = NoteAdded(conversation_id="c", author=Author(kind=AuthorKind.SYSTEM, id="x"), text="…")
+    data = NoteAdded(conversation_id="c", author=Author(kind=AuthorKind.SYSTEM, id="x"), text=text)
     return new_event(
         data, event_id=str(seq), source="parley/router/conversation", subject=THREAD, time=datetime(2026, 11, 22, tzinfo=UTC), seq=seq
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from devstack.demo.summary import Line
-from shared.events.conversations import MessageAppended
 from tests.chaos.house import House, Surroundings
 
 PLAIN = Surroundings()
@@ -80,22 +79,20 @@ class Trial:
     async def recovered(self, seconds_max: float = 60.0, messages: int = 10) -> bool:
         """Wait until messages that were written after now are appended."""
         now = time.time()
-        wanted = messages
-
-        def later() -> bool:
-            return sum(due >= now for due, _ in self._way_of_messages()) >= wanted
-
-        return await self.house.until(later, seconds_max)
+        return await self.house.until(lambda: sum(self._appended_of(since=now)) >= messages, seconds_max)
 
     async def caught_up(self, seconds_max: float) -> bool:
         """Wait until every message that is due by now is appended."""
-        now = time.time()
+        now, appended = time.time(), self.house.records.appended_at
+        waiting = {message for message, post in self.house.provider.posts.items() if post.due_at <= now and message not in appended}
+        return await self.house.until(lambda: appended.keys() >= waiting, seconds_max)
 
-        def all_there() -> bool:
-            appended = {event.data.message_id for event in self.house.records.events(MessageAppended)}
-            return all(message in appended for message, post in self.house.provider.posts.items() if post.due_at <= now)
-
-        return await self.house.until(all_there, seconds_max)
+    def _appended_of(self, *, since: float) -> Iterator[bool]:
+        """Yield, per message that was due since a moment, whether it is appended."""
+        for message, post in reversed(self.house.provider.posts.items()):
+            if post.due_at < since:
+                return
+            yield message in self.house.records.appended_at
 
     def figures(self, duplicates_before: int, started_at: float) -> Figures:
         """Return what was measured since `started_at` (seconds since 1970)."""
@@ -114,22 +111,17 @@ class Trial:
 
     def delays(self, customers: frozenset[str], since: float) -> list[float]:
         """Return the delays of the messages of some customers (business-scoped ids) that were due since a moment."""
-        posts = self.house.provider.posts
-        found = []
-        for event in self.house.records.events(MessageAppended):
-            post = posts.get(event.data.message_id or "")
-            if post is not None and post.due_at >= since and post.customer in customers:
-                found.append(self.house.records.first_at[event.id] - post.due_at)
-        return found
+        appended = self.house.records.appended_at
+        return [
+            appended[message] - post.due_at
+            for message, post in self.house.provider.posts.items()
+            if message in appended and post.due_at >= since and post.customer in customers
+        ]
 
     def _way_of_messages(self) -> list[tuple[float, float]]:
         """Return, per message of the provider that is appended, when it was due and when it was appended."""
-        posts, records = self.house.provider.posts, self.house.records
-        return [
-            (post.due_at, records.first_at[event.id])
-            for event in records.events(MessageAppended)
-            if (post := posts.get(event.data.message_id or "")) is not None
-        ]
+        appended = self.house.records.appended_at
+        return [(post.due_at, appended[message]) for message, post in self.house.provider.posts.items() if message in appended]
 
 
 Play = Callable[[Trial], Awaitable[None]]
