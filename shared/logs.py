@@ -41,22 +41,33 @@ PHONE_DIGITS_MIN = 8
 FRAMES_MAX = 12
 
 _PHONE = re.compile(r"\+?\d[\d\s()./\u2010-\u2015-]{5,26}\d(?!\d)")
-_DIGEST = re.compile(
+_DIGEST = (
     r"(?<![0-9A-Za-z])(?=[0-9-]*[a-f])"
     r"(?:[0-9a-f]{16}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?![0-9A-Za-z])"
 )
-"""What stands for an event, a trace or a commit: hexadecimal of a usual length."""
+_QUAD = r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_BETWEEN = r"[\s()./\u2010-\u2015-]"
+_ADDRESS = (
+    rf"(?<![\d.+]){_QUAD}:\d{{1,5}}(?![\d.])"
+    rf"|(?<![\d.+])(?<!\d{_BETWEEN})(?<!\d{_BETWEEN}{_BETWEEN})(?!(?:\d\d\.){{3}}\d\d(?!\d)){_QUAD}(?!\d|{_BETWEEN}{{1,2}}\d)"
+)
+"""An IP address with a port; or alone, unless it stands beside other digits or has four pairs of them, as some telephone numbers do."""
+_NO_PHONE = re.compile(rf"{_DIGEST}|{_ADDRESS}")
+"""What stands for an event, a trace or a commit (hexadecimal of a usual length), and where a server is."""
 _PLAIN = (date, timedelta, PurePath, UUID)
 """Other values whose text holds nobody's words."""
 
 
 def mask_phones(value: str) -> str:
-    """Return `value` with everything that could be a phone number replaced by its last two digits; digests are left alone."""
+    """Return `value` with everything that could be a phone number replaced by its last two digits.
+
+    Digests and IP addresses are left alone.
+    """
     parts: list[str] = []
     end = 0
-    for digest in _DIGEST.finditer(value):
-        parts += (_masked(value[end : digest.start()]), digest.group())
-        end = digest.end()
+    for known in _NO_PHONE.finditer(value):
+        parts += (_masked(value[end : known.start()]), known.group())
+        end = known.end()
     return "".join((*parts, _masked(value[end:])))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import json
 import logging
 import re
@@ -124,6 +125,15 @@ def test_a_header_with_a_secret_is_never_written(lines: Written, name: str) -> N
     assert lines.last["headers"]["content-length"] == "12"
 
 
+def is_address(text: str) -> bool:
+    """Return whether `text` is an IP address: nobody can tell it from a number that is written in just such four groups."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 phones = st.builds(
     lambda digits, plus, marks: (
         plus + "".join(digit + mark for digit, mark in zip(digits, marks, strict=False)).rstrip(" -./()\u00a0\u2011")
@@ -131,7 +141,7 @@ phones = st.builds(
     st.text(string.digits, min_size=8, max_size=15),
     st.sampled_from(["", "+", "00"]),
     st.lists(st.sampled_from(["", "", "", "", " ", "-", ".", "/", "\u00a0", "\u2011"]), min_size=15, max_size=15),
-)
+).filter(lambda phone: not is_address(phone))
 around = st.text(st.characters(exclude_categories=["Cs", "N"]), max_size=12)
 
 
@@ -177,6 +187,35 @@ def strings_of(value: Any) -> list[str]:
 def test_what_is_no_phone_number_stays(kept: str) -> None:
     """Traces, digests, places and counts are what people search for."""
     assert mask_phones(kept) == kept
+
+
+@given(st.ip_addresses(v=4).map(str), st.none() | st.integers(1, 65535), st.sampled_from(["", "at ", "[", "kafka://", "a=", "("]))
+def test_where_a_server_is_can_be_read(address: str, port: int | None, before: str) -> None:
+    """An IP address with a port; one alone too, unless it is four pairs of digits, as some telephone numbers are written."""
+    text = f"{before}{address}" + ("" if port is None else f":{port}")
+    pairs = all(len(group) == 2 for group in address.split("."))
+    assert (mask_phones(text) == text) is not (pairs and port is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("10.0.0.1:9092,10.20.30.40:9092 do not answer", "10.0.0.1:9092,10.20.30.40:9092 do not answer"),
+        ("from 10.0.0.1 to 192.168.1.254.", "from 10.0.0.1 to 192.168.1.254."),
+        (f"10.0.0.1 {PHONE}", "***78"),
+        (f"10.0.0.1:9092 {PHONE}", "10.0.0.1:9092 ***78"),
+        (f"10.0.0.1:{PHONE}", "10.0.0.1:***78"),
+        ("+351 21.222.33.44", "***44"),
+        ("+44.20.123.123", "***23"),
+        ("12.34.56.78", "***78"),
+        ("351.912.345.678", "***78"),
+        ("1.2.3.4\u2011567", "***67"),
+    ],
+)
+def test_an_address_hides_no_number(text: str, masked: str) -> None:
+    """What looks like both is taken for the number, where digits stand beside it."""
+    assert mask_phones(text) == masked
 
 
 def test_a_number_beside_a_digest_is_masked_all_the_same() -> None:
