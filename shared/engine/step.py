@@ -7,7 +7,7 @@ acknowledged goes out whole before anything new of its key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from traceback import extract_tb
@@ -24,7 +24,7 @@ from shared.engine.reducer import Output, Reducer, TimerFired
 from shared.errors import InvalidEventError
 from shared.events.envelope import Event, UnknownTypeError, encode_event, new_event, to_milliseconds
 from shared.ids import digest, output_id
-from shared.topics import RECORD_BYTES_MAX, TOPICS, Topic
+from shared.topics import RECORD_BYTES_MAX, TOPICS, Topic, dead_letters_of
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -140,6 +140,7 @@ class _Step(Generic[S]):
         self._changed: set[str] = set()
         self._outputs = 0
         self._outbox_bytes: dict[str, int] = {}
+        self._letters: set[int] = set()
         self._plan: Plan[S] = Plan(shard)
 
     def run(self, inputs: Sequence[Record | TimerDue]) -> Plan[S]:
@@ -156,7 +157,7 @@ class _Step(Generic[S]):
                 break
         plan.saves = [document for key, document in plan.touched.items() if key in self._changed]
         for document in plan.touched.values():
-            plan.publishes.extend(_publications(document))
+            plan.publishes.extend(_publications(document, without=self._letters))
         return plan
 
     def _touch(self, key: str) -> Document[S]:
@@ -193,9 +194,9 @@ class _Step(Generic[S]):
             self._plan.counts.unknown_types += 1
             return False
         except InvalidEventError as error:
-            self._bury(record, "invalid", str(error))
-            return False
-        self._take_event(document, record, event)
+            self._bury(record, "invalid", str(error), document)
+        else:
+            self._take_event(document, record, event)
         return len(document.outbox) >= OUTBOX_ENTRIES_MAX or self._outbox_bytes.get(key, 0) >= OUTBOX_BYTES_MAX
 
     def _take_event(self, document: Document[S], record: Record, event: Event[Any]) -> None:
@@ -206,13 +207,13 @@ class _Step(Generic[S]):
             self._plan.counts.duplicates += 1
             return
         if document.parked is not None and not self._may_go_on(document, event):
-            self._bury(record, "parked", document.parked)
+            self._bury(record, "parked", document.parked, document)
         elif self._decide(document, event):
             document.parked = None
             if event.seq is None or self._is_replay(event):
                 document.remember_id(digest(event.id))
         else:
-            self._bury(record, "decide_failed", document.parked or "")
+            self._bury(record, "decide_failed", document.parked or "", document)
         document.applied[record.topic.name] = record.offset
         document.last_topic = record.topic.name
         self._changed.add(document.key)
@@ -315,10 +316,14 @@ class _Step(Generic[S]):
             raise OutputTooLargeError
         return entries, emitted_to
 
-    def _bury(self, record: Record, reason: str, error: str) -> None:
-        self._plan.dead_letters.append(
-            dead_letter(record, reducer=self._reducer.name, reason=reason, error=error, version=self._version, now=self._now)
-        )
+    def _bury(self, record: Record, reason: str, error: str, document: Document[S] | None = None) -> None:
+        """Put a record aside. Its letter stands in the key's outbox too: a repetition passes over what the saved document applied."""
+        letter = dead_letter(record, reducer=self._reducer.name, reason=reason, error=error, version=self._version, now=self._now)
+        self._plan.dead_letters.append(letter)
+        if document is not None:
+            document.outbox.append(Emitted(letter.topic.name, letter.key, letter.value))
+            self._outbox_bytes[document.key] = self._outbox_bytes.get(document.key, 0) + len(letter.value)
+            self._letters.add(id(letter.value))
 
     def _forward(self, record: Record, key: str) -> None:
         """Write a record again that another partitioner than Kafka's default put on the wrong partition.
@@ -333,9 +338,14 @@ class _Step(Generic[S]):
             self._plan.publishes.append(Publication(record.topic, key, value))
 
 
-def _publications(document: Document[Any]) -> list[Publication]:
-    """Return the whole outbox of a document, in seq order."""
-    return [Publication(_TOPIC_BY_NAME[entry.topic], entry.key, entry.value) for entry in document.outbox]
+def _publications(document: Document[Any], without: Container[int] = ()) -> list[Publication]:
+    """Return the whole outbox of a document, in seq order, but for the values (by identity) that go out by themselves."""
+    return [Publication(_topic_of(entry), entry.key, entry.value) for entry in document.outbox if id(entry.value) not in without]
+
+
+def _topic_of(entry: Emitted) -> Topic:
+    """Return where an entry of an outbox belongs: one of the topics, or the reducer's dead letters."""
+    return _TOPIC_BY_NAME.get(entry.topic) or dead_letters_of(entry.topic.removeprefix("dead."))
 
 
 def _size(entries: Sequence[Emitted]) -> int:

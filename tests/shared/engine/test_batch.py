@@ -239,6 +239,20 @@ async def test_a_broker_that_is_away_counts_no_letter_twice() -> None:
 # --- hot keys ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("fault", ["nothing", "all"])
+@pytest.mark.parametrize("bad", [b"{", command("boom", event_id="bad")], ids=["invalid", "failing rule"])
+async def test_a_letter_is_not_lost_with_the_acknowledgement(fault: str, bad: bytes) -> None:
+    """A record that was put aside before one of its key that was applied is passed over by the repetition; its letter is not."""
+    world = await a_world()
+    world.write("thread", bad)
+    world.write("thread", command("a", event_id="good"))
+    world.publisher.faults.append(fault)
+    assert (await world.turn()).failed
+    await world.restart()
+    await world.settle()
+    assert {letter.id for letter in world.letters()} >= {"counter/commands/0/0"}
+
+
 async def test_a_hot_key_goes_on_in_the_next_round() -> None:
     """Its document carries its batch's outputs, so the batch is cut; the rest follows within the same turn."""
     world = await a_world()
