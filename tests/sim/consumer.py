@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.sim.broker import Broker
 
 FIRST_WAIT_SECONDS = 0.5
-IDLE_GROWTH = 6
+IDLE_GROWTH = 20
 BARRIER_SECONDS = 19.9
 """A barrier that took longer was given up by its time-out: the batch in hand goes on, and its saves are fenced by version alone."""
 """The first empty read after work waits so long at most; each one after it IDLE_GROWTH times as long."""
@@ -203,6 +203,15 @@ class SimulatedConsumer:
             raise IllegalStateError(f"{partition} is not assigned")
         self.positions[partition] = offset
         self._idle_wait_seconds = FIRST_WAIT_SECONDS
+
+    async def position(self, partition: TopicPartition) -> int:
+        """Return the offset of the next record."""
+        return self.positions[partition]
+
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """Read on from the first record there is: nothing of a simulated topic is ever deleted."""
+        for partition in partitions:
+            self.seek(partition, 0)
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Return nothing of these."""

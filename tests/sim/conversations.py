@@ -40,8 +40,11 @@ class Conversations:
     def _judge(self, event: dict[str, Any], before: Thread) -> None:
         data = event["data"]
         self.judged[data["reply_id"]] += 1
-        if data["epoch"] != before.epoch:
-            self._findings.report("replies of their epoch", f"{event['id']}: {data['epoch']} in {before.epoch}", event["subject"])
+        command = self._facts.first.get(("commands", event.get("causationid", "")))
+        written_under = None if command is None else command["data"].get("epoch")
+        if data["epoch"] != before.epoch or written_under not in {None, before.epoch}:
+            detail = f"{event['id']}: written under epoch {written_under}, approved as of {data['epoch']}, it is {before.epoch}"
+            self._findings.report("replies of their epoch", detail, event["subject"])
         if data["author"]["kind"] == "bot" and before.is_open and before.owner != "bot":
             detail = f"{event['id']}: a bot's reply was approved while {before.owner} owned the conversation"
             self._findings.report("no bot after a hand-off", detail, event["subject"])

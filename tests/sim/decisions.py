@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiokafka import TopicPartition
@@ -46,6 +46,15 @@ class Memory:
     """Per input topic, for each decided event in order, the seq that had been emitted once it was saved."""
 
 
+class Progress(NamedTuple):
+    """What one save added to a document: how many decisions, and which outputs."""
+
+    key: str
+    memory: Memory
+    decisions: int
+    outputs: list[bytes]
+
+
 class Decisions:
     """Follows every document of every reducer. `seconds` tells the time of the run."""
 
@@ -59,14 +68,14 @@ class Decisions:
 
     # --- saves ------------------------------------------------------------------------------------------------------
 
-    def saved(self, collection: str, changes: Sequence[StoredDocument], result: SaveResult, process: str) -> list[tuple[str, Memory]]:
+    def saved(self, collection: str, changes: Sequence[StoredDocument], result: SaveResult, process: str) -> list[Progress]:
         """Check a save of documents; return those that took effect."""
         if collection not in self.reducers:
             return []
         refused = result.stale | result.duplicate
-        return [(one.key, self._take(collection, one, process)) for one in changes if one.key not in refused]
+        return [self._take(collection, one, process) for one in changes if one.key not in refused]
 
-    def _take(self, reducer: str, row: StoredDocument, process: str) -> Memory:
+    def _take(self, reducer: str, row: StoredDocument, process: str) -> Progress:
         """Compare a saved row with the one it replaced."""
         name = (reducer, row.key)
         memory = self.documents.setdefault(name, Memory())
@@ -79,6 +88,7 @@ class Decisions:
                 self._findings.report(
                     "progress is kept", f"{where}: {topic} went back from {offset} to {body['applied'].get(topic)}", row.key
                 )
+        decided, emitted = memory.count, memory.emitted
         self._take_outputs(name, memory, body, where)
         self._take_trail(reducer, row.key, memory, body, where)
         memory.version = row.version + 1
@@ -86,7 +96,7 @@ class Decisions:
         memory.due_at = row.fields.get("due_at")  # type: ignore[assignment] # the codec writes an integer or nothing
         memory.dirty = bool(row.fields.get("dirty"))
         memory.parked = body["parked"]
-        return memory
+        return Progress(row.key, memory, memory.count - decided, self._outputs.saved[name][emitted:])
 
     def _take_outputs(self, name: tuple[str, str], memory: Memory, body: dict[str, Any], where: str) -> None:
         """Check that the new outputs are all in the outbox, and remember them to the byte."""

@@ -45,6 +45,7 @@ class Facts:
 
     partitions: int
     first: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    by_mark: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     events: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     order: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     places: dict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
@@ -53,6 +54,8 @@ class Facts:
     letters: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     poisoned_records: list[LogRecord] = field(default_factory=list)
     records: int = 0
+    lines: list[tuple[float, str, str | None]] = field(default_factory=list)
+    """What happened, for the story of a failure: seconds, what, and the thread or pool concerned."""
 
     def take(self, record: LogRecord) -> tuple[dict[str, Any], bool] | None:
         """Return the event in a record and whether it is new; None where it is none that anybody should decide."""
@@ -73,6 +76,7 @@ class Facts:
         self.first[name] = event
         self.events[record.topic].append(event)
         mark = digest(event["id"])
+        self.by_mark[mark] = (record.topic, record.value or b"")
         line = (record.topic, (record.key or b"").decode())
         self.places[line][mark] = len(self.order[line])
         self.order[line].append(mark)

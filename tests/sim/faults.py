@@ -113,8 +113,11 @@ class _Outage:
 
 @dataclass
 class Faults:
-    """Draws faults. `factors` replaces the seed's own taste for some kinds, `favourites` for some
-    points: point → (kind, rate). `struck` is called with (kind, process) for those that are not the answer of one call."""
+    """Draws faults.
+
+    `factors` replaces the seed's own taste for some kinds, `favourites` adds boundaries of its own: point → (kind, rate). `struck` is
+    called with (kind, process) for faults that are not the answer of one call.
+    """
 
     loop: SimulatedLoop
     seed: int
@@ -122,6 +125,8 @@ class Faults:
     factors: Mapping[str, float] = field(default_factory=dict)
     favourites: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     active: bool = False
+    is_over: bool = False
+    """Nothing strikes any more, whatever the weather."""
     steps: int = 0
     hits: list[Hit] = field(default_factory=list)
     struck: Callable[[str, Process], None] = lambda _kind, _process: None
@@ -156,7 +161,7 @@ class Faults:
     def moment(self, process: Process, point: str) -> None:
         """Count a step; perhaps hit somebody before anything else happens."""
         self.steps += 1
-        if not self.active or process.dead:
+        if not self.active or self.is_over or process.dead:
             return
         roll = self._chance.random()
         favourite = self._favourites.get(point)
@@ -177,7 +182,7 @@ class Faults:
     def draw(self, kind: str, where: str) -> bool:
         """Return whether a fault of this kind strikes here."""
         rate = self._rates[kind]
-        return self.active and rate > 0 and self._chance.random() < rate and self._counts(kind, where)
+        return self.active and not self.is_over and rate > 0 and self._chance.random() < rate and self._counts(kind, where)
 
     def batch(self, process: Process) -> BatchFate:
         """Return the fate of a batch."""

@@ -84,8 +84,16 @@ class Log:
             self._waiting[place].append(waiter)
 
     def go_down(self, seconds: float) -> None:
-        """Answer nobody for so long."""
+        """Answer nobody for so long; whoever waits finds then what was written before."""
         self.down_until = max(self.down_until, self.loop.time() + seconds)
+        self.loop.at(seconds, self._wake_all)
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._waiting.clear()
 
     def read_always(self, place: TopicPartition, begin: int, end: int) -> list[LogRecord]:
         """Return the records of [begin, end), also while the broker does not answer: for whoever stands outside the world."""

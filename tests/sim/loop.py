@@ -132,8 +132,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return self._seconds
 
     def wall(self) -> datetime:
-        """Return the true moment; processes see it through their skew."""
-        return self._start + timedelta(seconds=self._seconds)
+        """Return the true moment, in whole milliseconds; processes see it through their skew."""
+        return self._start + timedelta(milliseconds=int(self._seconds * 1000))
 
     def next_number(self) -> int:
         """Return a number that nothing else in this loop has."""

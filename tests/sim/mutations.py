@@ -16,6 +16,7 @@ import shared.engine.publisher
 from services.outbound import app as outbound
 from services.outbound.ledger import Stored
 from services.outbound.state import LedgerEntry
+from services.router.core import replies
 from shared.engine.batch import BatchWork
 from shared.engine.document import Document
 from shared.engine.kafka import ReducerLoop
@@ -32,9 +33,9 @@ def publish_before_save() -> Iterator[None]:
     """What follows from a decision is seen before the decision is kept."""
     save, publish = BatchWork._save, BatchWork._publish
 
-    async def mutated(self: BatchWork[Any], plans: Mapping[int, Plan[Any]]) -> set[int]:
+    async def mutated(self: BatchWork[Any], plans: Mapping[int, Plan[Any]], rows: Mapping[int, Sequence[StoredDocument]]) -> set[int]:
         await publish(self, plans)
-        return await save(self, plans)
+        return await save(self, plans, rows)
 
     with patch.object(BatchWork, "_save", mutated):
         yield
@@ -181,9 +182,20 @@ def second_batch_before_the_acknowledgement() -> Iterator[None]:
 
 @contextmanager
 def generation_ignored() -> Iterator[None]:
-    """Records that were read before a rebalance are worked on after it."""
+    """The loop does not hear that its partitions changed hands while it was reading."""
     constant = property(lambda _self: 0, lambda _self, _value: None)
     with patch.object(ReducerLoop, "_generation", constant, create=True):
+        yield
+
+
+@contextmanager
+def epoch_ignored() -> Iterator[None]:
+    """A reply counts, whoever has the conversation by now."""
+
+    def mutated(*_arguments: object) -> None:
+        return None
+
+    with patch.object(replies, "refuse_stale", mutated), patch.object(replies, "refuse_author", mutated):
         yield
 
 
@@ -239,6 +251,7 @@ MUTATIONS: dict[str, Mutation] = {
     "outbox emptied before the acknowledgement": outbox_emptied_before_the_acknowledgement,
     "seek back only the topic that failed": seek_back_one_topic,
     "second batch before the first is acknowledged": second_batch_before_the_acknowledgement,
+    "epoch ignored": epoch_ignored,
     "generation ignored": generation_ignored,
     "seq check off by one": seq_check_off_by_one,
     "barrier skipped": barrier_skipped,

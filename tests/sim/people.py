@@ -62,7 +62,7 @@ class People:
         accounts = [key.split(":", 1)[1] for key in rules().centre.accounts]
         number = self._chance.choice((2, 4, 8, 16))
         self._customers = [(self._chance.choice(accounts), f"3519120000{index:02d}") for index in range(number)]
-        self._messages_per_day = self._chance.choice((20, 40, 60))
+        self._messages_per_day = self._chance.choice((10, 20, 40))
         self._laziness = self._chance.choice((0.0, 0.1, 0.4))
 
     # --- customers --------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class People:
             return
         self._publish(AGENTS, pool, work.AgentSignedIn(agent=agent))
         self._loop.at(1, self._publish, AGENTS, pool, work.AgentStatusChanged(agent=agent, status=work.AgentStatus.AVAILABLE))
-        if self._chance.random() < 0.5:
+        if self._chance.random() < 0.3:
             leave = self._chance.uniform(600, DAY_SECONDS / 2)
             self._loop.at(leave, self._publish, AGENTS, pool, work.AgentSignedOut(agent=agent))
             self._loop.at(leave + self._chance.uniform(10, 20_000), self._sign_in, agent, pool)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from services.bot.app import build_reducer as build_bot
 from services.ingest.http import create_app
@@ -23,7 +23,7 @@ from shared.channels.whatsapp.channel import WhatsApp
 from shared.channels.whatsapp.settings import WhatsAppSettings
 from shared.contact_centre.loader import load_contact_centre
 from shared.contact_centre.models import ContactCentre
-from shared.engine.document import documents_of
+from shared.engine.document import DocumentCodec, documents_of
 from shared.engine.kafka import ReducerLoop
 from shared.engine.options import LoopOptions
 from shared.engine.publisher import GroupingPublisher, KafkaPublisher, PublisherOptions
@@ -143,6 +143,18 @@ class _Transport:
         return await self._vendor.send(self._process, request)
 
 
+@cache
+def _outbound_settings() -> OutboundSettings:
+    """Return the product's own settings, read once."""
+    return OutboundSettings()
+
+
+@cache
+def codec_of(state: type[BaseModel]) -> DocumentCodec[Any]:
+    """Return the codec of a state, built once: it holds nothing, and a process that starts would build its own for milliseconds."""
+    return DocumentCodec(state)
+
+
 async def run_outbound(process: Process, around: Surroundings) -> None:
     """Run outbound's worker until its process is told to stop."""
     kafka = _publisher(process, "outbound")
@@ -153,7 +165,7 @@ async def run_outbound(process: Process, around: Surroundings) -> None:
         transport=_Transport(process, around.vendor),
         clock=process,
         sleeper=ClockSleeper(process),
-        settings=OutboundSettings(),
+        settings=_outbound_settings(),
         metrics=around.metrics,
         instance=process.instance,
         version=process.version,

@@ -26,7 +26,7 @@ def report(result: Result) -> list[str]:
         *(f"  step {hit.step:>6} {_clock(hit.seconds)} {hit.kind} ({hit.where})" for hit in result.hits[-LINES_MAX:]),
         "",
         f"the story of {violation.key or 'the last records'}:",
-        *(f"  {line}" for line in result.story[-LINES_MAX:]),
+        *(f"  {_clock(seconds)} {line}" for seconds, line in result.story[-LINES_MAX:]),
     ]
 
 

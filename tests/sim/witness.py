@@ -72,10 +72,10 @@ class WitnessReducer:
         self.source = inner.source
         self.inputs = inner.inputs
         self._bookkeeping = bookkeeping
-        self.state = self._model(inner.state, version)
+        self.state = self.model(inner.state, version)
 
     @classmethod
-    def _model(cls, state: type[BaseModel], version: str) -> type[Witnessed]:
+    def model(cls, state: type[BaseModel], version: str) -> type[Witnessed]:
         """Return the model of a witnessed state, made once."""
         made = cls._models.get((state, version))
         if made is None:
