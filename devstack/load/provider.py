@@ -23,6 +23,7 @@ ATTEMPT_SECONDS_MAX = 10.0
 RETRY_SECONDS = (0.2, 0.5, 1.0)
 """Pauses before another attempt; the last one is repeated."""
 CONNECTIONS_MAX = 256
+ASK_FIRST_BYTES = 1024 * 1024
 NO_ANSWER = 0
 """The status of an attempt that nobody answered."""
 
@@ -148,7 +149,10 @@ class Provider:
             raise RuntimeError("the provider is not open: async with Provider(…)")
         left_at, began = time.time(), time.perf_counter()
         try:
-            async with self._session.post(self._url, data=io.BytesIO(body), headers=headers, allow_redirects=False) as answer:
+            # Of a large body the receiver may say no before it has read it: asked first, its word is not lost with the connection.
+            ask_first = len(body) > ASK_FIRST_BYTES
+            data = io.BytesIO(body)
+            async with self._session.post(self._url, data=data, headers=headers, allow_redirects=False, expect100=ask_first) as answer:
                 await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError):
