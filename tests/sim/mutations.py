@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -20,8 +21,10 @@ from services.router.core import replies
 from shared.engine.batch import BatchWork
 from shared.engine.document import Document
 from shared.engine.kafka import ReducerLoop
+from shared.engine.records import Record
 from shared.engine.shards import Shards
 from shared.engine.step import Engine, Plan, _Step
+from shared.engine.worker import Worker
 from shared.events.envelope import Event
 from shared.ids import digest
 from shared.store.memory import MemoryCollection
@@ -240,6 +243,56 @@ def claimed_after_the_request() -> Iterator[None]:
         yield
 
 
+# --- bugs that the simulation found, put back --------------------------------------------------------------------------
+
+
+@contextmanager
+def failed_commit_left() -> Iterator[None]:
+    """A worker's commit that failed is tried again only when another record ends."""
+    commit = Worker._commit
+
+    async def mutated(self: Worker, consumer: Any) -> None:
+        before, was_set = dict(self._committed), self._crew.changed.is_set()
+        await commit(self, consumer)
+        if self._committed == before and not was_set:
+            self._crew.changed.clear()
+
+    with patch.object(Worker, "_commit", mutated):
+        yield
+
+
+@contextmanager
+def unfired_timer_left() -> Iterator[None]:
+    """A timer that was due at its look-up, and not at its step, is not armed again."""
+    acknowledged = BatchWork._acknowledged
+
+    def mutated(self: BatchWork[Any], plan: Plan[Any], outcome: Any) -> None:
+        saved = {document.due_at for document in plan.saves}
+        armed = self.shards.timer_armed
+
+        def only_saved(shard: int, due_at: datetime) -> None:
+            if due_at in saved:
+                armed(shard, due_at)
+
+        with patch.object(self.shards, "timer_armed", only_saved):
+            acknowledged(self, plan, outcome)
+
+    with patch.object(BatchWork, "_acknowledged", mutated):
+        yield
+
+
+@contextmanager
+def letters_not_in_the_outbox() -> Iterator[None]:
+    """A dead letter is written with its batch or never."""
+    bury = _Step._bury
+
+    def mutated(self: _Step[Any], record: Record, reason: str, error: str, _document: Document[Any] | None = None) -> None:
+        bury(self, record, reason, error)
+
+    with patch.object(_Step, "_bury", mutated):
+        yield
+
+
 Mutation = Callable[[], AbstractContextManager[None]]
 
 MUTATIONS: dict[str, Mutation] = {
@@ -256,4 +309,7 @@ MUTATIONS: dict[str, Mutation] = {
     "seq check off by one": seq_check_off_by_one,
     "barrier skipped": barrier_skipped,
     "ledger claim after HTTP": claimed_after_the_request,
+    "failed commit of the worker not tried again": failed_commit_left,
+    "timer not armed again when the clock is set back": unfired_timer_left,
+    "dead letter not in the outbox": letters_not_in_the_outbox,
 }

@@ -19,12 +19,14 @@ class Kept(BaseModel):
     seed: int
     hours: float
     muted: tuple[int, ...] = ()
+    factors: dict[str, float] = {}
+    favourites: dict[str, tuple[str, float]] = {}
     found: str
 
     @property
     def run(self) -> Run:
         """Return the run."""
-        return Run(self.seed, hours=self.hours, muted=frozenset(self.muted))
+        return Run(self.seed, hours=self.hours, muted=frozenset(self.muted), factors=self.factors, favourites=self.favourites)
 
 
 def kept_seeds() -> list[Kept]:

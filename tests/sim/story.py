@@ -32,7 +32,9 @@ def report(result: Result) -> list[str]:
 
 def entry_of(result: Result) -> dict[str, object]:
     """Return what stands in seeds.json for a run."""
-    return {"seed": result.run.seed, "hours": result.run.hours, "muted": sorted(result.run.muted), "found": ""}
+    run = result.run
+    tuned = {name: value for name, value in (("factors", dict(run.factors)), ("favourites", dict(run.favourites))) if value}
+    return {"seed": run.seed, "hours": run.hours, "muted": sorted(run.muted), **tuned, "found": ""}
 
 
 def _clock(seconds: float) -> str:

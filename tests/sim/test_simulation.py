@@ -22,7 +22,7 @@ def check(result: Result) -> None:
     assert result.violation is None, "\n".join(report(result))
 
 
-@pytest.mark.parametrize("kept", kept_seeds(), ids=lambda kept: f"seed-{kept.seed}")
+@pytest.mark.parametrize("kept", kept_seeds(), ids=lambda kept: kept.found)
 def test_what_once_broke_a_promise_does_so_no_more(kept: Kept) -> None:
     """A run that found a bug is run again with every change."""
     check(World(kept.run).run())
