@@ -71,7 +71,8 @@ class Teller:
             case conversations.MessageChanged():
                 return f"{data.message_id} {data.change}"
             case conversations.ReplyApproved() | commands.Reply():
-                return f"{data.reply_id} (epoch {data.epoch}): {self.content(data.content)}"
+                epoch = "" if data.epoch is None else f" (epoch {data.epoch})"
+                return f"{data.reply_id}{epoch}: {self.content(data.content)}"
             case conversations.ReplyRejected():
                 return f"{data.reply_id}: {data.reason}: {data.explanation}"
             case conversations.CommandRejected():

@@ -232,6 +232,14 @@ async def story(there: Installation) -> None:
     await there.publish(DELIVERIES, THREAD, SendAccepted(send_id="s1", message_id="m9", at=NOON))
 
 
+def test_an_answer_under_no_epoch_names_none() -> None:
+    """An integrator need not say under which ownership it answers."""
+    for epoch, told in ((None, "r1: text, 1 characters"), (3, "r1 (epoch 3): text, 1 characters")):
+        reply = Reply(author=AUTHOR, reply_id="r1", content=Text(text="x"), epoch=epoch)
+        event = new_event(reply, event_id="1", source="https://crm.example", subject=THREAD, time=NOON)
+        assert Teller().what(event) == told
+
+
 @pytest.mark.broker
 async def test_a_thread_is_told_whole_and_alone(there: Installation) -> None:
     """Its events of all topics are there, the agents' work for it too, and nothing of others."""
