@@ -70,9 +70,15 @@ def put_into_queue(turn: Turn, *, reason: str, pool: str, department: str | None
 
 
 def give_to_agent(turn: Turn, agent: str, *, reason: str) -> None:
-    """Make a configured agent the owner by somebody's order; an agent who has it already keeps it."""
+    """Make a configured agent the owner by somebody's order; an agent who has it already keeps it.
+
+    Where that agent has not accepted it yet the order does: dispatch hears that it is taken, and no lapse on its way takes it back.
+    """
     if turn.state.owner == agent_owner(agent):
         wake(turn)
+        if turn.state.accept_pending:
+            turn.update(dispatched=False, accept_pending=False)
+            tell_taken(turn)
         return
     release(turn)
     wake(turn)

@@ -135,6 +135,17 @@ def test_lapse_of_what_the_agent_does_not_have_from_dispatch_changes_nothing(one
     assert one.state.owner == "agent:ana"
 
 
+def test_an_order_to_the_agent_who_has_the_offer_accepts_it(one: Driver[ConversationState]) -> None:
+    """Dispatch hears that it is taken, once; a lapse that was on its way takes it back no more."""
+    one.take(made(accept_by=LATER), emitter=POOL)
+    published = one.take(Assign(author=CRM, agent="ana"))
+    assert only(published, WorkTaken).agent == "ana"
+    assert one.routed()[-1] == ("work", POOL)
+    assert one.take(lapsed(), emitter=POOL) == []
+    assert one.take(Assign(author=CRM, agent="ana")) == []
+    assert one.state.owner == "agent:ana"
+
+
 def test_agent_who_answers_has_accepted(one: Driver[ConversationState]) -> None:
     """The first answer of the agent tells dispatch, once; an integration's answer does not."""
     one.take(made(accept_by=LATER), emitter=POOL)

@@ -279,6 +279,15 @@ def test_accepted_assignment_stays() -> None:
     assert desk.passes(hours=1) == []
 
 
+def test_an_offer_that_becomes_an_order_does_not_lapse() -> None:
+    """A supervisor gave the work to the very agent who had the offer."""
+    desk = staffed("ana", "ben", pools=ACCEPTING)
+    desk.take(work())
+    assert desk.take(WorkTaken(conversation_id="chat:1:1/1", thread="chat:1:1", agent="ana")) == []
+    assert desk.passes(hours=1) == []
+    assert desk.state.assigned["chat:1:1/1"].agent == "ana"
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [(WorkDeclined(agent="ana", conversation_id="chat:1:1/1"), "declined"), (AgentSignedOut(agent="ana"), "signed_out")],
