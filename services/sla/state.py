@@ -88,7 +88,8 @@ class SlaState(Frozen):
     has answered yet. `responded`: the first response was given. `inbound_position` is that of the customer's last message,
     `inbound_at` when it was sent. `opted_out` are the scopes (`all`, `marketing`) that the customer does not want;
     `blocked_since` is when the customer left us, or when the channel told us that this customer takes nothing from us: it ends
-    when the customer writes again. `replies` are digests of the replies that were decided on.
+    when the customer writes again. `asked_back_at` is when the template that asks the customer to come back went out in the place of an
+    answer, `asked_back_position` the place of the customer's last message then. `replies` are digests of the replies that were decided on.
     """
 
     channel: str
@@ -111,5 +112,7 @@ class SlaState(Frozen):
     windows: tuple[Window, ...] = ()
     response: Clock | None = None
     resolution: Clock | None = None
+    asked_back_at: datetime | None = None
+    asked_back_position: int = 0
     pending: tuple[Pending, ...] = ()
     replies: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from services.sla.state import Pending, SlaState
 from shared.events.deliveries import MessageFailed, SendAccepted, SendRefused
 from shared.events.envelope import Event
 from shared.events.sends import Permission
-from shared.events.shapes import FailureClass, Reaction
+from shared.events.shapes import FailureClass, Reaction, Template
 
 
 def send_accepted(state: SlaState, event: Event[Any], rules: Rules, now: datetime) -> Change:
@@ -59,6 +59,8 @@ def send_failed(state: SlaState, event: Event[Any], rules: Rules, now: datetime)
     if pending is None:
         return change
     change = change.and_then(Change({"pending": _without(state, pending)}, []))
+    if pending.permission is Permission.TEMPLATE and not isinstance(pending.content, Template):
+        change = change.and_then(Change({"asked_back_at": None}, []))  # the template did not reach the customer: nobody was asked
     if failure_class is FailureClass.SUPPRESS:
         change = change.and_then(_suppressed(state, pending, min(data.at, now)))
     after = state.model_copy(update=change.updates)

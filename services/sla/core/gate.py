@@ -132,9 +132,14 @@ def _open_window(case: Case) -> Window | None:
 
 
 def _come_back(case: Case) -> SendRequested | SendWithheld:
-    """Return the template that asks the customer to come back, in the conversation's language or the fall-back, or the refusal."""
+    """Return the template that asks the customer to come back, in the conversation's language or the fall-back, or the refusal.
+
+    Once is enough: the next answers wait for the customer. One template for each would be bulk to the channel, and a nuisance.
+    """
     wanted = tuple(dict.fromkeys(filter(None, (case.state.language or case.reply.language, case.rules.fallback_language))))
     if (found := find_come_back(case.channel, case.state, wanted)) is not None:
+        if (asked_at := _asked_back_at(case.state)) is not None:
+            return _withheld(case.reply, "come_back_awaited", _asked_words(case, asked_at), _allowed(case))
         template, language = found
         lane = Lane.BULK if template.category == SCOPE_MARKETING else None
         return _requested(case, fill_template(template, language), Permission.TEMPLATE, lane=lane)
@@ -146,6 +151,27 @@ def _come_back(case: Case) -> SendRequested | SendWithheld:
         "Send another approved template, or wait until the customer writes again."
     )
     return _withheld(case.reply, "window_closed_no_template", explanation, _allowed(case))
+
+
+def _asked_words(case: Case, asked_at: datetime) -> str:
+    """Return, for a person, why the customer is not asked once more."""
+    return (
+        f"{_window_words(case)} The customer was asked at {_moment(asked_at)} to come back and has not written since. "
+        "Send the answer again once the customer writes, or send another approved template."
+    )
+
+
+def _asked_back_at(state: SlaState) -> datetime | None:
+    """Return when the customer was asked to come back, if nothing was heard of the customer since: no message, no other act."""
+    asked_at = state.asked_back_at
+    if asked_at is None or state.inbound_position > state.asked_back_position:
+        return None
+    return None if any(window.acted_at > asked_at for window in state.windows) else asked_at
+
+
+def asks_back(outcome: SendRequested, reply: Content) -> bool:
+    """Return whether `outcome` is the template that asks the customer to come back, in the place of `reply`."""
+    return outcome.permission is Permission.TEMPLATE and not isinstance(reply, Template)
 
 
 def _allowed(case: Case) -> tuple[Allowed, ...]:

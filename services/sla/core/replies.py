@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from services.sla.core.gate import Reply, gate
+from services.sla.core.gate import Reply, asks_back, gate
 from services.sla.core.rules import Change, Rules, no_change
 from services.sla.state import PENDING_CONTENT_BYTES_MAX, PENDING_MAX, REPLIES_REMEMBERED_MAX, Pending, SlaState
 from shared.events.conversations import ReplyApproved
@@ -45,7 +45,7 @@ def reply_approved(state: SlaState, event: Event[Any], rules: Rules, now: dateti
         requested_at=now,
         inbound_position=state.inbound_position,
     )
-    return change.and_then(_awaited(state, pending))
+    return change.and_then(_asked_back(state, outcome, reply, now)).and_then(_awaited(state, pending))
 
 
 def gate_again(refused: Pending, state: SlaState, rules: Rules, thread: str, now: datetime) -> Change:
@@ -71,7 +71,15 @@ def gate_again(refused: Pending, state: SlaState, rules: Rules, thread: str, now
         "requested_at": now,
         "message_id": None,
     }
-    return Change({}, [outcome]).and_then(_awaited(state, refused.model_copy(update=fields)))
+    asked = _asked_back(state, outcome, reply, now)
+    return Change({}, [outcome]).and_then(asked).and_then(_awaited(state, refused.model_copy(update=fields)))
+
+
+def _asked_back(state: SlaState, outcome: SendRequested, reply: Reply, now: datetime) -> Change:
+    """Return the note that the customer is asked to come back, where that is what goes out."""
+    if not asks_back(outcome, reply.content):
+        return no_change()
+    return Change({"asked_back_at": now, "asked_back_position": state.inbound_position}, [])
 
 
 def _awaited(state: SlaState, pending: Pending) -> Change:

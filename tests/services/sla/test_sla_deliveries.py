@@ -48,10 +48,27 @@ def test_a_refused_window_stays_closed_until_the_customer_acts_again() -> None:
     world = answering()
     world.refused(world.requested(), NEEDED)
     assert of_kind(WindowOpened, world.customer_writes(position=1, ago=MINUTE)) == []
-    assert world.requested("r2").permission is Permission.TEMPLATE
+    assert world.withheld("r2").reason == "come_back_awaited"
     assert of_kind(WindowClosed, world.pass_time(2 * DAY)) == []
     assert len(of_kind(WindowOpened, world.customer_writes())) == 1
     assert world.requested("r3").permission is Permission.FREE_FORM
+
+
+def test_a_template_that_did_not_reach_the_customer_asked_nobody() -> None:
+    """The next answer asks again."""
+    world = World()
+    world.opens()
+    world.refused(world.requested("r1"), FailureClass.DEAD_LETTER)
+    assert world.requested("r2").permission is Permission.TEMPLATE
+    assert world.withheld("r3").reason == "come_back_awaited"
+
+
+def test_two_refused_answers_ask_the_customer_once() -> None:
+    """Both were under way when the channel said that its window is closed."""
+    world = answering()
+    first, second = world.requested("r1"), world.requested("r2")
+    assert [type(fact) for fact in world.refused(first, NEEDED)] == [WindowClosed, SendRequested]
+    assert of_kind(SendWithheld, world.refused(second, NEEDED))[0].reason == "come_back_awaited"
 
 
 def test_without_a_template_the_refused_reply_is_withheld() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from services.sla.app import build_reducer
+from shared.events.conversations import MessageChanged
 from shared.events.sends import Lane, Permission, SendRequested
 from shared.events.shapes import AuthorKind, Media, Reaction, Template, Text
 from tests.services.sla.sla_world import DAY, FREE, HOUR, HUMAN, NOON, POLICIES, SECOND, TEMPLATES, World, contact_centre
@@ -78,6 +79,37 @@ def test_the_template_goes_out_as_the_channel_knows_it() -> None:
     sent = world.requested()
     assert sent.content == Template(name="come_back_br", language="pt-BR", header=Media(media_kind="image", media_id="7"))
     assert world.reducer.rules.is_marketing("chat", sent.content) is True
+
+
+def test_late_answers_ask_the_customer_once_until_the_customer_writes() -> None:
+    """The second is withheld with the reason; another approved template may still go out."""
+    world = World(thread="chat:desk:anna")
+    world.opens()
+    world.customer_writes()
+    world.pass_time(30 * DAY)
+    assert world.requested("r1").permission is Permission.TEMPLATE
+    world.pass_time(HOUR)
+    withheld = world.withheld("r2")
+    assert withheld.reason == "come_back_awaited"
+    assert "The customer was asked at" in withheld.explanation
+    assert [allowed.permission for allowed in withheld.allowed] == [Permission.TEMPLATE]
+    assert world.requested("r3", content=Template(name="receipt", language="en")).permission is Permission.TEMPLATE
+    world.customer_writes()
+    assert world.requested("r4").permission is Permission.FREE_FORM
+    world.pass_time(30 * DAY)
+    assert world.requested("r5").permission is Permission.TEMPLATE
+
+
+def test_an_act_that_opens_a_window_is_an_answer_to_the_question_too() -> None:
+    """Where a reaction counts, the customer came back with it."""
+    policy = replace(POLICIES["chat"], windows=(replace(FREE, opened_by=("message", "reaction")),))
+    world = World(build_reducer(contact_centre(), {**POLICIES, "chat": policy}), thread="chat:desk:anna")
+    world.opens()
+    assert world.requested("r1").permission is Permission.TEMPLATE
+    world.pass_time(HOUR)
+    world.tell(MessageChanged(conversation_id="c1", message_id="m1", change="reaction", emoji="👍", sent_at=world.now))
+    world.pass_time(30 * DAY)
+    assert world.requested("r2").permission is Permission.TEMPLATE
 
 
 def test_the_replys_language_counts_where_the_conversation_has_none() -> None:
