@@ -12,9 +12,9 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -47,11 +47,15 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A kill at `killed_at` of the owner of `partitions`, and when it was over for good (seconds since 1970)."""
+    """A kill at `killed_at` of the owner of `partitions`, and when it was over for good (seconds since 1970).
+
+    `steps` are seconds after the kill: the new process ran its service, somebody owned the partitions again.
+    """
 
     killed_at: float
     partitions: frozenset[int]
     over_at: float
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,10 @@ async def run(*, rate: float = RATE_PER_SECOND, session_seconds: float = SESSION
                 await _shared_out(services)
                 progress(f"kill -9, the other instance takes over (session {session_seconds:g} s)")
                 taken_over = await world.taken_over(*services)
-            _report("same instance restarts", recovery_of(world.handled(), again), rate, session_seconds)
-            _report("another instance takes over", recovery_of(world.handled(), taken_over), rate, session_seconds)
+            for case, outage in (("same instance restarts", again), ("another instance takes over", taken_over)):
+                _report(
+                    case, recovery_of(world.handled(), outage), outage.steps, {"rate_per_second": rate, "session_seconds": session_seconds}
+                )
 
 
 async def _shared_out(services: Sequence[Service]) -> None:
@@ -152,7 +158,9 @@ class _World:
         await victim.kill()
         await asyncio.sleep(SUPERVISOR_SECONDS)
         await victim.start()
-        return await self._recovered(killed_at, owned)
+        await victim.owns(REDUCER, bool, seconds=RECOVERY_SECONDS_MAX)
+        steps = {"started": victim.logged_at["service.started"], "assigned": time.time()}
+        return await self._recovered(killed_at, owned, steps)
 
     async def taken_over(self, victim: Service, other: Service) -> Outage:
         """Kill `victim` and let `other` have all."""
@@ -160,9 +168,9 @@ class _World:
         killed_at = time.time()
         await victim.kill()
         await other.owns(REDUCER, lambda count: count == PARTITIONS, seconds=RECOVERY_SECONDS_MAX)
-        return await self._recovered(killed_at, owned)
+        return await self._recovered(killed_at, owned, {"assigned": time.time()})
 
-    async def _recovered(self, killed_at: float, partitions: frozenset[int]) -> Outage:
+    async def _recovered(self, killed_at: float, partitions: frozenset[int], steps: Mapping[str, float]) -> Outage:
         """Return when everything written before now has been handled on `partitions`, and STEADY_SECONDS more."""
         async with asyncio.timeout(RECOVERY_SECONDS_MAX):
             await until(lambda: self._handled_since(killed_at, partitions), POLL_SECONDS)
@@ -170,7 +178,7 @@ class _World:
             await until(lambda: self._handled_on(partitions) >= wanted, POLL_SECONDS)
         over_at = time.time()
         await asyncio.sleep(self._steady_seconds)
-        return Outage(killed_at, partitions, over_at)
+        return Outage(killed_at, partitions, over_at, {name: at - killed_at for name, at in steps.items()})
 
     def _handled_since(self, moment: float, partitions: frozenset[int]) -> bool:
         """Return whether anything was handled on `partitions` after `moment`."""
@@ -198,9 +206,11 @@ def _event_id(number: int) -> str:
     return webhook_item_id(CHANNEL, ACCOUNT, "message", f"wamid.{number}")
 
 
-def _report(case: str, found: Recovery, rate: float, session_seconds: float) -> None:
-    details = {"case": case, "rate_per_second": rate, "session_seconds": session_seconds, "cores": os.cpu_count()}
-    goal = session_seconds + GOAL_SECONDS_BEYOND_SESSION
+def _report(case: str, found: Recovery, steps: Mapping[str, float], settings: Mapping[str, float]) -> None:
+    details = {"case": case, **settings, "cores": os.cpu_count()}
+    goal = settings["session_seconds"] + GOAL_SECONDS_BEYOND_SESSION
+    for step, seconds in steps.items():
+        report(NAME, f"from kill -9 to {step}", seconds, "s", **details)
     report(NAME, "from kill -9 to the first backlog event handled", found.first_seconds, "s", goal=goal, **details)
     report(NAME, "from kill -9 to the last backlog event handled", found.last_seconds, "s", goal=goal, backlog=found.backlog, **details)
     report(NAME, "longest silence on the other process's partitions", found.others_still_seconds, "s", **details)

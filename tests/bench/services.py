@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class Service:
     last_lines: list[str] = field(default_factory=list)
     owned: dict[str, list[int]] = field(default_factory=dict)
     """By reducer, the partition numbers of its last assignment."""
+    logged_at: dict[str, float] = field(default_factory=dict)
+    """By name of a log event, when the process said it last (seconds since 1970)."""
     _process: asyncio.subprocess.Process | None = None
     _reading: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -127,6 +130,7 @@ class Service:
             text = line.decode("utf-8", "replace").rstrip()
             self.last_lines = [*self.last_lines[-LAST_LINES_MAX + 1 :], text]
             said = _json(text)
+            self.logged_at[str(said.get("event"))] = time.time()
             if said.get("event") == "partitions.assigned":
                 self.owned[said["reducer"]] = said["shards"]
                 self._changed.set()
