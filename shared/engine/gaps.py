@@ -15,7 +15,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 
 from shared.metrics import Metrics
 
-RESET_TIMEOUT_SECONDS = 10.0
+RESET_TIMEOUT_SECONDS = 5.0
 """How long the broker may take to tell where a partition begins; the next read asks again."""
 
 logger = structlog.get_logger(__name__)
@@ -33,9 +33,10 @@ class Seeker(Protocol):
         ...
 
 
-async def began_anew(consumer: Seeker, error: KafkaError, *, reader: str, metrics: Metrics) -> bool:
-    """Let a partition whose position the log does not have go on at its oldest record; return whether `error` was about that.
+async def began_anew(consumer: Seeker, error: KafkaError, *, reader: str, metrics: Metrics) -> dict[TopicPartition, int] | None:
+    """Let partitions whose position the log does not have go on at their oldest record.
 
+    Returns where they go on, so that it can be committed and is known the next time; None where `error` is not about positions.
     Records that are gone are told: an error line says from which offset to which, and a counter how many there were.
     """
     if isinstance(error, NoOffsetForPartitionError):
@@ -43,7 +44,8 @@ async def began_anew(consumer: Seeker, error: KafkaError, *, reader: str, metric
     elif isinstance(error, OffsetOutOfRangeError):
         lost = dict(error.args[0])
     else:
-        return False
+        return None
+    found: dict[TopicPartition, int] = {}
     for partition, offset in lost.items():
         try:
             async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
@@ -52,9 +54,10 @@ async def began_anew(consumer: Seeker, error: KafkaError, *, reader: str, metric
         except (KafkaError, IllegalStateError, TimeoutError) as failure:
             logger.warning("position.not_found", reader=reader, topic=partition.topic, error=type(failure).__name__)
             continue
+        found[partition] = begins
         if offset is not None:
             _report(reader, partition, int(offset), begins, metrics)
-    return True
+    return found
 
 
 def _report(reader: str, partition: TopicPartition, offset: int, begins: int, metrics: Metrics) -> None:

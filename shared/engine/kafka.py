@@ -102,8 +102,10 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
         except TimeoutError:
             return  # in a rebalance: nothing was read, for a read that is given up has taken nothing
         except KafkaError as error:
-            if not await began_anew(consumer, error, reader=self._name, metrics=self._metrics):
+            if (begun := await began_anew(consumer, error, reader=self._name, metrics=self._metrics)) is None:
                 await self._give_back(consumer, set(self._shards.owned), error, stop)
+            else:
+                self._done.update(begun)
             return
         async with self._batch_in_hand:
             if generation != self._generation:

@@ -110,7 +110,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
             logger.info("poll.waited", worker=self._handler.name, seconds=self._options.poll_timeout_seconds)
             return
         except KafkaError as error:
-            if await began_anew(consumer, error, reader=self._handler.name, metrics=self._metrics):
+            if await began_anew(consumer, error, reader=self._handler.name, metrics=self._metrics) is not None:
                 return
             self._metrics.failures.labels(self._handler.name, "poll").inc()
             logger.warning("poll.failed", worker=self._handler.name, error=type(error).__name__)
