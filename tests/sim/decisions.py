@@ -102,7 +102,8 @@ class Decisions:
         """Check that the new outputs are all in the outbox, and remember them to the byte."""
         saved = self._outputs.saved[name]
         new = body["emitted"] - memory.emitted
-        entries = body["outbox"][-new:] if new else []
+        outbox = [entry for entry in body["outbox"] if not entry[0].startswith("dead.")]
+        entries = outbox[-new:] if new else []
         self._findings.require(
             "outputs are saved", f"{where}: {new} outputs, {len(entries)} in the outbox", name[1], holds=len(entries) == new
         )
@@ -110,7 +111,7 @@ class Decisions:
         if new:
             self._outputs.was_saved(name, self._seconds())
         memory.emitted = body["emitted"]
-        if len(body["outbox"]) < memory.emitted - self._outputs.published_up_to(name):
+        if len(outbox) < memory.emitted - self._outputs.published_up_to(name):
             self._findings.report("outbox kept until acknowledged", f"{where}: the outbox lost what is on no topic", name[1])
 
     def _take_trail(self, reducer: str, key: str, memory: Memory, body: dict[str, Any], where: str) -> None:
