@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,11 @@ def container(manifest: Manifest) -> Json:
     return found
 
 
-def _all() -> Iterator[Manifest]:
-    for path in sorted(KUBERNETES.rglob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            yield Manifest(path, document)
+@cache
+def _all() -> tuple[Manifest, ...]:
+    """Read everything once: no test changes what it is given."""
+    return tuple(
+        Manifest(path, document)
+        for path in sorted(KUBERNETES.rglob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    )
