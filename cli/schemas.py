@@ -11,10 +11,10 @@ from typing import Any
 from cli.output import say, table
 from shared.errors import ParleyError
 from shared.events.envelope import TYPE_PREFIX, EventData, event_class
+from shared.events.json_schema import without_optional_nulls
 from shared.topics import TOPICS, dead_letters_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_NULL = {"type": "null"}
 
 
 def models() -> dict[str, type[EventData]]:
@@ -29,21 +29,7 @@ def schema_of(model: type[EventData]) -> dict[str, Any]:
     Optional fields are absent, never null, so the schema does not offer null where absence says the same.
     """
     schema = event_class(model).model_json_schema(by_alias=True, mode="validation")
-    return {"$schema": DIALECT, "$id": f"urn:parley:event:{model.event_type()}", **_without_optional_nulls(schema)}
-
-
-def _without_optional_nulls(node: Any) -> Any:
-    """Return the schema with `T or null, default null` written as T, in depth; a field that must be there keeps its null."""
-    if isinstance(node, list):
-        return [_without_optional_nulls(entry) for entry in node]
-    if not isinstance(node, dict):
-        return node
-    alternatives = node.get("anyOf")
-    if isinstance(alternatives, list) and _NULL in alternatives and "default" in node and node["default"] is None:
-        others = [entry for entry in alternatives if entry != _NULL]
-        rest = {name: value for name, value in node.items() if name not in {"anyOf", "default"}}
-        node = {**rest, **others[0]} if len(others) == 1 else {**rest, "anyOf": others}
-    return {name: _without_optional_nulls(value) for name, value in node.items()}
+    return {"$schema": DIALECT, "$id": f"urn:parley:event:{model.event_type()}", **without_optional_nulls(schema)}
 
 
 def _model(wanted: str) -> type[EventData]:

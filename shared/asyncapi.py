@@ -16,6 +16,7 @@ from faststream.specification import AsyncAPI
 
 from shared.engine.topic_admin import RECORD_OVERHEAD_BYTES
 from shared.events.envelope import Event, EventData, event_class
+from shared.events.json_schema import without_optional_nulls
 from shared.topics import (
     AGENTS,
     ASSIGNMENTS,
@@ -40,7 +41,6 @@ DEAD_CHANNEL = "dead"
 ENVELOPE = "Envelope"
 TOLD_APART_BY = "kind"
 """The field by which contents are told apart."""
-_NULL = {"type": "null"}
 _KEYS = {
     "thread": "The thread id: <channel>:<account>:<customer>, the same as `subject`.",
     "pool": "The pool of agents, the same as `subject`.",
@@ -149,23 +149,6 @@ def _models() -> Iterator[type[EventData]]:
             if model not in seen:
                 seen.add(model)
                 yield model
-
-
-def without_optional_nulls(node: Any) -> Any:
-    """Return a schema with `T or null, default null` written as T, in depth.
-
-    Optional fields are absent, never null, on the topics; a field that must be there keeps its null.
-    """
-    if isinstance(node, list):
-        return [without_optional_nulls(entry) for entry in node]
-    if not isinstance(node, dict):
-        return node
-    alternatives = node.get("anyOf")
-    if isinstance(alternatives, list) and _NULL in alternatives and "default" in node and node["default"] is None:
-        others = [entry for entry in alternatives if entry != _NULL]
-        rest = {name: value for name, value in node.items() if name not in {"anyOf", "default"}}
-        node = {**rest, **others[0]} if len(others) == 1 else {**rest, "anyOf": others}
-    return {name: without_optional_nulls(value) for name, value in node.items()}
 
 
 def _tidied(schema: Json) -> Json:

@@ -13,8 +13,9 @@ from services.bot.core.reducer import BotReducer
 from services.router.core.conversation import ConversationReducer
 from services.router.core.dispatch import DispatchReducer
 from services.sla.core.thread import SlaReducer
-from shared.asyncapi import APPLICATIONS, DEAD_CHANNEL, ENVELOPE, GROUPS, build_document, without_optional_nulls
+from shared.asyncapi import APPLICATIONS, DEAD_CHANNEL, ENVELOPE, GROUPS, build_document
 from shared.events.envelope import Event, EventData, event_class
+from shared.events.json_schema import without_optional_nulls
 from shared.topics import SENDS, TOPICS, all_topics
 
 COMPONENT_NAME = re.compile(r"^[a-zA-Z0-9._-]+$")
