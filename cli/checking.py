@@ -10,6 +10,7 @@ from services.bot.app import build_reducer as build_bot
 from services.router.app import build_reducers as build_router
 from services.sla.app import build_reducer as build_sla
 from shared.channels.discover import channel_names, discover
+from shared.contact_centre.checks import RefusedConfigurationError
 from shared.contact_centre.loader import load_contact_centre
 from shared.contact_centre.models import ContactCentre
 from shared.contact_centre.yaml_files import DataPath, Located, read_files
@@ -35,7 +36,7 @@ def mistakes(directory: Path) -> tuple[ContactCentre | None, list[str]]:
         centre = load_contact_centre(directory)
     except ConfigurationError as error:
         return None, [str(mistake) for mistake in error.mistakes] or [str(error)]
-    places = _Places(directory, centre)
+    places = _Places(directory)
     found = [
         places.mistake(("accounts", key), f"no channel is called {key.split(':', 1)[0]}; there is {', '.join(channel_names())}")
         for key in centre.accounts
@@ -55,9 +56,8 @@ def mistakes(directory: Path) -> tuple[ContactCentre | None, list[str]]:
 class _Places:
     """Finds the line of a mistake that a service found: the services know the contact centre, not its files."""
 
-    def __init__(self, directory: Path, centre: ContactCentre) -> None:
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._centre = centre
         self._located: Located = read_files(directory)
 
     def mistake(self, path: DataPath, message: str) -> Mistake:
@@ -66,24 +66,14 @@ class _Places:
         return Mistake(str(self._directory), 1, message) if mark is None else Mistake(mark.file, mark.line, message)
 
     def refused_by(self, build: Callable[[], object]) -> list[Mistake]:
-        """Return what `build` refuses, one mistake per line that it says after the first."""
+        """Return what `build` refuses, each with its place; of a refusal that names none, the place of everything."""
         try:
             build()
+        except RefusedConfigurationError as error:
+            return [self.mistake(problem.path, problem.message) for problem in error.problems]
         except ConfigurationError as error:
-            if error.mistakes:
-                return list(error.mistakes)
-            first, *rest = str(error).splitlines()
-            return [self.mistake(self._path_of(line), line) for line in rest or [first]]
+            return list(error.mistakes) or [self.mistake((), str(error))]
         return []
-
-    def _path_of(self, message: str) -> DataPath:
-        """Return the path of the template and language that `message` is about, or of everything where it names none."""
-        words = message.split()
-        for number, template in enumerate(self._centre.templates):
-            if template.name in words:
-                language = next((one for one in template.languages if one in words), None)
-                return ("templates", number, "name") if language is None else ("templates", number, "languages", language)
-        return ()
 
 
 def summary(centre: ContactCentre) -> list[tuple[str, str, str]]:

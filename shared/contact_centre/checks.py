@@ -29,6 +29,7 @@ from shared.contact_centre.models import (
     placeholders_in,
 )
 from shared.contact_centre.yaml_files import DataPath
+from shared.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,14 @@ class Problem:
 
     path: DataPath
     message: str
+
+
+class RefusedConfigurationError(ConfigurationError):
+    """What a service refuses to build rules from: `problems` say where it stands, for whoever has the files' lines."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join([message, *(problem.message for problem in problems)]))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def test_the_template_goes_out_as_the_channel_knows_it() -> None:
     world.opens(language="lv")
     sent = world.requested()
     assert sent.content == Template(name="come_back_br", language="pt-BR", header=Media(media_kind="image", media_id="7"))
+    assert isinstance(sent.content, Template)
     assert world.reducer.rules.is_marketing("chat", sent.content) is True
 
 
