@@ -115,7 +115,17 @@ class Broker:
             answer.set_exception(error)
 
     async def commit(self, consumer: SimulatedConsumer, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit for a consumer. Raises KafkaError, also where the commit counted and its answer was lost."""
+        """Commit for a consumer. Raises KafkaError, also where the commit counted and its answer was lost.
+
+        Whatever fails, the loop is to look around soon, as it does every second in earnest: it tries again at its next turn.
+        """
+        try:
+            await self._commit(consumer, offsets)
+        except BaseException:
+            consumer.look_around()
+            raise
+
+    async def _commit(self, consumer: SimulatedConsumer, offsets: Mapping[TopicPartition, int]) -> None:
         process = consumer.process
         await self._faults.cross(process, "commit")
         fate = self._faults.commit(process)

@@ -174,7 +174,7 @@ class SimulatedConsumer:
         return True
 
     def look_around(self) -> None:
-        """End a wait for nothing: the clock was set, so a timer may be due."""
+        """End a wait for nothing, and wait shortly again: the clock was set and a timer may be due, or a commit failed."""
         self._idle_wait_seconds = FIRST_WAIT_SECONDS
         if self._read_waiter is not None and not self._read_waiter.done():
             self._read_waiter.cancel()

@@ -107,15 +107,24 @@ class Fleet:
                 self._scale(self._chance.choice(SERVICES), self._chance.choice(PROCESSES))
             case "deploy":
                 self._versions[process.instance] = "2" if process.version == "1" else "1"
-                process.stop.set()
+                self._stop(process)
             case "clock":
                 process.skew = timedelta(seconds=self._chance.uniform(-SKEW_SECONDS_MAX, SKEW_SECONDS_MAX))
                 self._checker.sends.skewed = True
-                for consumer in self._broker.consumers:
-                    if consumer.process is process:
-                        consumer.look_around()
+                self._wake(process)
             case "broker down":
                 self._broker.log.go_down(self._chance.uniform(0.5, 60))
+
+    def _stop(self, process: Process) -> None:
+        """Tell a process to end in order, as SIGTERM does; in earnest its reads end within a second."""
+        process.stop.set()
+        self._wake(process)
+
+    def _wake(self, process: Process) -> None:
+        """Let the process's loops look around."""
+        for consumer in self._broker.consumers:
+            if consumer.process is process:
+                consumer.look_around()
 
     def _freeze(self, process: Process) -> None:
         process.frozen = True
@@ -133,7 +142,7 @@ class Fleet:
         self._wanted[service] = number
         for instance, process in list(self.processes.items()):
             if process.service == service and int(instance.rsplit("-", 1)[1]) > number:
-                process.stop.set()
+                self._stop(process)
         for index in range(1, number + 1):
             self._start(f"{service}-{index}")
 
