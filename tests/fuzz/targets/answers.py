@@ -34,7 +34,7 @@ def unpacked(document: Mapping[str, Any]) -> tuple[int, dict[str, str], bytes]:
 class Answers:
     """The answers of one channel."""
 
-    share = 1.0
+    share = 0.3
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
