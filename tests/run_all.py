@@ -1,9 +1,10 @@
-"""Runs everything that CI runs, in order, and says in the end what passed: `python -m tests.run_all [--fast]`."""
+"""Runs everything that CI runs, stage after stage, and says in the end what passed: `python -m tests.run_all [--only TITLE]`."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import asyncio
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+TEST_PROCESSES_MAX = 4
+"""Each has a broker of its own (half a gigabyte)."""
+SIMULATION_MINUTES = 3
+CHAOS_MINUTES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +26,68 @@ class Check:
     command: tuple[str, ...]
 
 
-CHECKS = (
-    Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),
-    Check("lint", (str(BIN / "ruff"), "check", "--quiet", ".")),
-    Check("types", (str(BIN / "mypy"),)),
-    Check("import contracts", (str(BIN / "lint-imports"), "--no-cache")),
-    Check("tests", (str(BIN / "python"), "-m", "pytest", "--cov", "--cov-report=term:skip-covered")),
-    Check("full branch coverage of the rules", (str(BIN / "python"), "-m", "tests.tidy.core_coverage")),
-)
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+def stages() -> tuple[tuple[Check, ...], ...]:
+    """Return the checks: those of one stage run side by side, the cheap ones come first."""
+    processes = str(max(1, min(TEST_PROCESSES_MAX, os.cpu_count() or 1)))
+    tests = _module("pytest", "-n", processes, "--dist", "loadfile", "--cov", "--cov-report=term:skip-covered")
+    return (
+        (Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),),
+        (Check("lint", (str(BIN / "ruff"), "check", "--quiet", ".")),),
+        (Check("types", (str(BIN / "mypy"),)), Check("import contracts", (str(BIN / "lint-imports"), "--no-cache"))),
+        (Check("tests", tests),),
+        (Check("full branch coverage of the rules", _module("tests.tidy.core_coverage")),),
+        (
+            Check("simulation", _module("tests.sim", "--minutes", str(SIMULATION_MINUTES))),
+            Check("chaos", _module("tests.chaos", "--minutes", str(CHAOS_MINUTES), "--no-write")),
+        ),
+    )
+
+
+async def run(check: Check, *, alone: bool) -> int:
+    """Run one check and return its exit code. Beside others its lines carry its title."""
+    started = time.monotonic()
+    _say(f"── {check.title}")
+    process = await asyncio.create_subprocess_exec(
+        *check.command,
+        cwd=ROOT,
+        stdout=None if alone else asyncio.subprocess.PIPE,
+        stderr=None if alone else asyncio.subprocess.STDOUT,
+    )
+    if process.stdout is not None:
+        async for line in process.stdout:
+            _say(f"{check.title} │ {line.decode(errors='replace').rstrip()}")
+    code = await process.wait()
+    if code == 0:
+        _say(f"✓ {check.title} ({time.monotonic() - started:.0f} s)")
+    else:
+        _say(f"✗ {check.title} failed (exit {code}): {' '.join(check.command)}")
+    return code
+
+
+async def run_stages(only: str | None) -> int:
+    """Run the stages; stop after the first in which a check failed and return its exit code."""
+    for stage in stages():
+        chosen = [check for check in stage if only in {None, check.title}]
+        codes = await asyncio.gather(*(run(check, alone=len(chosen) == 1) for check in chosen))
+        if failed := next((code for code in codes if code), 0):
+            return failed
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
-    """Run the checks; stop at the first that fails and return its exit code."""
+    """Run the checks."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m tests.run_all --only tests")
-    parser.add_argument("--only", choices=[check.title for check in CHECKS], help="run just this one")
-    only = parser.parse_args().only
-    for check in CHECKS:
-        if only is not None and check.title != only:
-            continue
-        started = time.monotonic()
-        sys.stdout.write(f"── {check.title}\n")
-        sys.stdout.flush()
-        code = subprocess.run(check.command, cwd=ROOT, check=False).returncode  # noqa: S603 # our own commands
-        if code != 0:
-            sys.stdout.write(f"✗ {check.title} failed (exit {code}): {' '.join(check.command)}\n")
-            return code
-        sys.stdout.write(f"✓ {check.title} ({time.monotonic() - started:.0f} s)\n")
-        sys.stdout.flush()
-    return 0
+    parser.add_argument("--only", choices=[check.title for stage in stages() for check in stage], help="run just this one")
+    return asyncio.run(run_stages(parser.parse_args().only))
 
 
 if __name__ == "__main__":
