@@ -17,7 +17,7 @@ SEEDS = range(1, 13)
 STORMS: dict[str, dict[str, Any]] = {
     "dirty timers not flushed after assignment": {"factors": {"crash": 5}, "favourites": {"saved": ("crash", 0.1)}},
     "timer not armed again when the clock is set back": {"factors": {"clock": 100, "freeze": 10}},
-    "dead letter not in the outbox": {"factors": {"poison": 15, "batch refused": 5}},
+    "dead letter not in the outbox": {"factors": {"poison": 20, "batch refused": 25, "batch unanswered": 0}},
     "generation ignored": {"factors": {"scale": 200, "deploy": 100, "crash": 3, "freeze": 10}},
 }
 """Mistakes that need more of one kind of weather than most seeds have: a death between a timer's save and its acknowledgement in a
