@@ -162,9 +162,7 @@ async def serve_reducers(name: str, settings: ServiceSettings, build: Callable[[
         try:
             reducers = build(centre)
             inputs = {topic for reducer in reducers for topic in reducer.inputs}
-            found = await wait_for_topics(
-                settings.kafka, settings.topic_prefix, inputs, partitions=settings.partitions, stop=around.stop
-            )
+            found = await wait_for_topics(settings.kafka, settings.topic_prefix, inputs, partitions=settings.partitions, stop=around.stop)
             if found is None:
                 return
             for reducer in reducers:

@@ -143,6 +143,15 @@ class ListConsumer:
         self.seeks.append((partition, offset))
         self.positions[partition] = offset
 
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        """Read on from the oldest record."""
+        for partition in partitions:
+            self.seek(partition, 0)
+
+    async def position(self, partition: TopicPartition) -> int:
+        """Return the offset of the next record."""
+        return self.positions[partition]
+
     def pause(self, *partitions: TopicPartition) -> None:
         """Return nothing of these."""
         self.pauses.extend(partitions)
