@@ -19,7 +19,7 @@ from shared.events.work import AssignmentMade, QueuePositionChanged
 from shared.topics import COMMANDS
 
 WINDOW_SECONDS = 24 * 3600
-WINDOW_LEFT_SECONDS = 38
+WINDOW_LEFT_SECONDS = 30
 """What is left of the window in the scenes about it: more than the safety margin, less than anybody's patience."""
 SUPERVISOR = Author(kind=AuthorKind.INTEGRATION, id="supervisor", name="Supervisor")
 
