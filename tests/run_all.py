@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 TEST_PROCESSES_MAX = 4
 """Each has a broker of its own (half a gigabyte)."""
+RULES_TESTS = ("tests/services", "tests/flow", "tests/shared/engine/test_step.py", "tests/shared/engine/test_batch.py")
+"""What covers the rules: these run under coverage, which doubles their cost, and the others without."""
 SIMULATION_MINUTES = 3
 CHAOS_MINUTES = 5
 
@@ -33,13 +35,16 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
 def stages() -> tuple[tuple[Check, ...], ...]:
     """Return the checks: those of one stage run side by side, the cheap ones come first."""
     processes = str(max(1, min(TEST_PROCESSES_MAX, os.cpu_count() or 1)))
-    tests = _module("pytest", "-n", processes, "--dist", "loadfile", "--cov", "--cov-report=term:skip-covered")
+    pytest = ("pytest", "-n", processes, "--dist", "loadfile", "--durations=10")
+    rules = _module(*pytest, "--cov", "--cov-report=", *RULES_TESTS)
+    others = _module(*pytest, *(f"--ignore={path}" for path in RULES_TESTS))
     return (
         (Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),),
         (Check("lint", (str(BIN / "ruff"), "check", "--quiet", ".")),),
         (Check("types", (str(BIN / "mypy"),)), Check("import contracts", (str(BIN / "lint-imports"), "--no-cache"))),
-        (Check("tests", tests),),
+        (Check("tests of the rules", rules),),
         (Check("full branch coverage of the rules", _module("tests.tidy.core_coverage")),),
+        (Check("tests", others),),
         (
             Check("simulation", _module("tests.sim", "--minutes", str(SIMULATION_MINUTES))),
             Check("chaos", _module("tests.chaos", "--minutes", str(CHAOS_MINUTES), "--no-write")),

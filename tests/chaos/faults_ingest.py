@@ -117,7 +117,7 @@ async def refused_bodies(trial: Trial) -> None:
     cases = {
         "a bad signature": (body, headers(body, secret, "bad"), {401}),
         "no signature": (body, headers(body, secret, "absent"), {401}),
-        "an oversized body": (large, headers(large, secret), {413}),
+        "an oversized body, or hung up on while it still comes": (large, headers(large, secret), {413, NO_ANSWER}),
         "no JSON": (broken, headers(broken, secret), {200, 400, 422}),
         "a body changed after signing": (body + b" ", good, {401}),
     }

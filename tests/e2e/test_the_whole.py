@@ -32,7 +32,13 @@ async def demo(directory: Path, *arguments: str) -> asyncio.subprocess.Process:
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c() -> None:
+    """Heed SIGINT even where the tests run in a shell's background, whose children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def test_the_day_reconciles_although_every_service_is_killed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.sim.story import report
 from tests.sim.world import Result, Run, World
 
 SECONDS_VARIABLE = "PARLEY_SIM_SECONDS"
-SECONDS_DEFAULT = 20.0
+SECONDS_DEFAULT = 5.0
 FRESH_HOURS = 12.0
 
 

@@ -142,14 +142,14 @@ class Place:
         return judge(self.asked, await self.events(CONVERSATIONS, WORK))
 
     async def committed(self) -> dict[tuple[str, int], int]:
-        """Return the group's committed offsets by topic name and partition."""
+        """Return the group's committed offsets by topic name and partition, where something was done at all."""
         admin = AIOKafkaAdminClient(**client_options(self.bootstrap))
         await admin.start()
         try:
             offsets = await admin.list_consumer_group_offsets(f"{self.prefix}{Witness.name}")
         finally:
             await admin.close()
-        return {(place.topic.removeprefix(self.prefix), place.partition): one.offset for place, one in offsets.items() if one.offset >= 0}
+        return {(place.topic.removeprefix(self.prefix), place.partition): one.offset for place, one in offsets.items() if one.offset > 0}
 
     async def ends(self) -> dict[tuple[str, int], int]:
         """Return how many records stand on each partition of the inputs that has some."""
