@@ -222,8 +222,12 @@ async def killed_before_answering(trial: Trial) -> None:
     trial.check("killed between acknowledgement and answer", holds=bool(caught), seen=f"{len(caught)} messages")
     retried = [post for post in posts if NO_ANSWER in {attempt.status for attempt in post.attempts} and post.acknowledged_at]
     trial.check("the provider came again and was answered 200", holds=len(retried) == len(posts), seen=len(retried))
-    effects = [event for event in house.records.events(MessageAppended) if event.data.message_id in caught]
-    trial.check("one effect each", holds=len(effects) == len(caught), seen=len(effects))
+
+    def effects() -> list[str]:
+        return [event.data.message_id for event in house.records.events(MessageAppended) if event.data.message_id in caught]
+
+    await house.until(lambda: set(effects()) == caught, PATIENCE_SECONDS)
+    trial.check("one effect each", holds=len(effects()) == len(caught), seen=len(effects()))
 
 
 async def _message_in_between(trial: Trial) -> set[str]:

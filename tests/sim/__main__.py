@@ -6,6 +6,7 @@ import argparse
 import secrets
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(highlight=False)
     began, busy = time.monotonic(), time.process_time()
     simulated = 0.0
-    seeds = [options.seed] if options.seed is not None else _fresh()
+    seeds = [options.seed] if options.seed is not None else _fresh(options.draw)
     deadline = None if options.seed is not None else began + 60 * options.minutes
     for runs, seed in enumerate(seeds, start=1):
         result = World(Run(seed, hours=options.hours, steps_max=options.steps)).run()
@@ -47,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _fresh() -> list[int]:
-    """Return seeds that nobody has seen: more than any run takes."""
-    chance = stream(secrets.randbits(64), "seeds")
+def _fresh(text: str | None) -> list[int]:
+    """Return seeds that nobody has seen, more than any run takes; from `text` where there is one."""
+    chance = stream(secrets.randbits(64) if text is None else zlib.crc32(text.encode()), "seeds")
     return [chance.randrange(10**9) for _ in range(100_000)]
 
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.sim", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, help="run this seed alone (default: fresh ones)")
+    parser.add_argument("--draw", help="draw the fresh seeds from this text (a commit, a date): the same text, the same seeds")
     parser.add_argument("--steps", type=int, help="end each run after so many steps, without the checks of its end")
     parser.add_argument("--hours", type=float, default=HOURS_DEFAULT, help=f"simulated hours per seed (default {HOURS_DEFAULT:g})")
     parser.add_argument(

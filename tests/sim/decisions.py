@@ -135,7 +135,10 @@ class Decisions:
         memory.inner = state["inner"]
 
     def _take_timer(self, memory: Memory, mark: str, moment: datetime, where: str, key: str) -> None:
-        """A timer fires once, and not before its time."""
+        """A timer fires once, and not before its time.
+
+        An event in between may arm the same moment again: two clocks that start with the same message warn at the same time.
+        """
         due_at = from_epoch_milliseconds(int(mark[1:]))
         if mark in memory.timers:
             self._findings.report("timers fire once", f"{where}: the timer of {due_at.isoformat()} fired twice", key)
@@ -151,6 +154,7 @@ class Decisions:
             order = self._facts.order.get((topic, key), [])
             if done < len(order) and order[done] == mark:
                 memory.emitted_at[topic].append(memory.emitted)
+                memory.timers.clear()
                 return
         for topic in topics:
             place = self._facts.places.get((topic, key), {}).get(mark)
