@@ -253,6 +253,22 @@ def test_a_replay_behind_one_that_fails_again_is_put_aside_too() -> None:
     assert plan.touched["thread"].parked is not None
 
 
+def test_a_key_that_cannot_be_stored_is_parked_with_that_reason_and_no_other() -> None:
+    """The shell says what the store refuses: that key's records are letters with its words, another key of the batch goes on."""
+    inputs = (
+        record(command("a", event_id="1"), 0),
+        record(command("b", event_id="2"), 1),
+        record(command("c", event_id="3", key="other"), 2, key=b"other"),
+    )
+    plan = ENGINE.step(0, inputs, {}, NOON, {"thread": "StateTooLargeError: too large"})
+    assert [(letter.reason, letter.error, letter.offset) for letter in letters(plan)] == [
+        ("decide_failed", "StateTooLargeError: too large", 0),
+        ("parked", "StateTooLargeError: too large", 1),
+    ]
+    assert plan.touched["thread"].state is None
+    assert plan.touched["other"].state == Count(notes=1)
+
+
 def test_an_output_that_the_broker_would_refuse_never_becomes_state() -> None:
     """Too large an output is the rule's fault: the key is parked, the count stays."""
     plan = step(record(command("huge", event_id="1"), 0))
