@@ -1,7 +1,7 @@
 """Pass-through of whole record batches: the broker's own limit on this machine. No record is looked at, only the batches' headers.
 
-A fetch's bytes are cut at the batches, each gets a new checksum (the producer's numbers in its header are taken out, so that the
-broker takes it as nobody's) and goes to the output topic with acks=all, while the next fetch is under way.
+A fetch's bytes are cut at the batches, each is made as a producer would send it (its offset is the broker's to give; the producer's numbers
+are taken out, so that it is nobody's; the checksum is new) and goes to the output topic with acks=all, while the next fetch is under way.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Batch:
         (self.count,) = struct.unpack_from(">i", raw, COUNT_AT)
         self.next_offset: int = base + last_delta + 1
         sendable = bytearray(raw)
+        struct.pack_into(">q", sendable, 0, 0)
         sendable[PRODUCER_AT:COUNT_AT] = NO_PRODUCER
         struct.pack_into(">I", sendable, CHECKSUM_AT, calc_crc32c(bytes(sendable[ATTRIBUTES_AT:])))
         self.sendable = bytes(sendable)
