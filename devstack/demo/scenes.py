@@ -99,16 +99,23 @@ async def _old_window(day: Day, name: str, *, phone: str, department: str, words
 
 
 async def window_closes(day: Day) -> str:
-    """The window closes before the agent answers: the template goes out instead."""
+    """The window closes before the agent answers: the template goes out instead.
+
+    It asks once. Where the bot's own answer was late as well (its service was killed), that may be the one in whose place it went.
+    """
     thread, reply_id = await _old_window(
         day, "Porto", phone="+351912000006", department="billing", words="A fatura deste mês está errada", agent="agent.riga_2"
     )
-    send = await day.until_event(thread, SendRequested, where=lambda send: send.reply_id == reply_id)
+    send = await day.until_event(thread, SendRequested, where=lambda send: send.permission == "template")
     await day.until_event(thread, SendAccepted, where=lambda accepted: accepted.send_id == send.send_id)
     await day.until_event(thread, MessageDelivered)
-    if send.permission != "template" or not send.content.language.startswith("pt"):
-        raise SceneFailedError(f"expected the template in Portuguese, got {send.permission}")
-    return f"warned, closed; the late answer went out as template {send.content.name} ({send.content.language})"
+    if not send.content.language.startswith("pt"):
+        raise SceneFailedError(f"expected the template in Portuguese, got {send.content.language}")
+    template = f"template {send.content.name} ({send.content.language})"
+    if send.reply_id == reply_id:
+        return f"warned, closed; the late answer went out as {template}"
+    withheld = await day.until_event(thread, SendWithheld, where=lambda one: one.reply_id == reply_id)
+    return f"warned, closed; the bot was late too and its answer went out as {template}; the agent's was withheld ({withheld.reason})"
 
 
 async def window_closes_without_template(day: Day) -> str:
