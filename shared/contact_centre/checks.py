@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 import holidays
+from holidays.registry import EntityLoader
 
 from shared.contact_centre.models import (
     Break,
@@ -202,11 +203,18 @@ def _calendar(calendar: Calendar, path: DataPath) -> Iterator[Problem]:
 def _holidays(code: str, path: DataPath) -> Iterator[Problem]:
     """Yield a problem for a country or a subdivision whose holidays nobody knows."""
     country, _, subdivision = code.partition("-")
-    supported = holidays.list_supported_countries(include_aliases=True)
-    if country not in supported:
+    if country not in _countries():
         yield Problem(path, f"no holidays are known for country '{country}'; write its ISO 3166 code, for example LV")
-    elif subdivision and subdivision not in supported[country]:
-        yield Problem(path, f"no holidays are known for '{subdivision}' in {country}{suggestion(subdivision, supported[country])}")
+        return
+    subdivisions = type(holidays.country_holidays(country)).subdivisions
+    if subdivision and subdivision not in subdivisions:
+        yield Problem(path, f"no holidays are known for '{subdivision}' in {country}{suggestion(subdivision, subdivisions)}")
+
+
+@cache
+def _countries() -> Collection[str]:
+    """Return the countries whose holidays are known, by their codes alone: listing them with their subdivisions imports all of them."""
+    return frozenset(EntityLoader.get_country_codes(include_aliases=True))
 
 
 def _minutes(of: time) -> int:
