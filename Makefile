@@ -9,14 +9,15 @@ STAMP := $(VENV)/.installed
 help:  ## Print these lines
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# uv, itself from the lock, installs five times as fast as pip; where it cannot (an index that only pip is told of), pip does.
+# uv, itself from the lock, installs five times as fast as pip; where it cannot (an index that only pip is told of), pip does. Compiled
+# as pip would: else every process that the first demo starts compiles the libraries at once.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Parley needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
 	@test -d $(VENV) || { echo "Making the virtual environment $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing from requirements.lock (once, up to two minutes)"
 	@awk '/^uv==/{found=1} found{print} found&&!/\\$$/{exit}' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock 2> $(VENV)/uv.log \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock 2> $(VENV)/uv.log \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
