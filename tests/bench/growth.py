@@ -1,8 +1,8 @@
 """How cost grows: with the number of conversations that the store holds, with partitions owned by a process, and with processes.
 
-The store is seeded in bulk with as many conversations as are asked for (see `seeding`); then the same number of events hits
-conversations drawn at random from all of them. The reducer's process has one core; the broker has what is left of the others, so on two
-cores a second process shares its core with the broker.
+The store is seeded in bulk with as many conversations as are asked for (see `seeding`); then the same number of events hits, drawn at
+random, the same number of active conversations at every size, and in another run all of them. The reducer's process has one core; the
+broker has what is left of the others, so on two cores a second process shares its core with the broker.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import os
 import random
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ SIZES = (1_000, 100_000, 1_000_000)
 OWNED = (1, 2, 4)
 PROCESSES = (1, 2)
 EVENTS = 40_000
+ACTIVE = 1_000
+"""Of how many conversations the events are, where only some are active."""
 PARTITIONS = 6
 CONVERSATIONS = 5_000
 """Of the runs with several partitions and processes, whose stores begin empty."""
@@ -38,9 +41,13 @@ DRAWN_FROM = 7
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What is measured: `events` at each of `conversations`, and at each number of partitions `owned` by each of `processes`."""
+    """What is measured: `events` at each of `conversations`, and at each number of partitions `owned` by each of `processes`.
+
+    Of the conversations `active` are written to, and in another run all.
+    """
 
     events: int = EVENTS
+    active: int = ACTIVE
     conversations: tuple[int, ...] = SIZES
     owned: tuple[int, ...] = OWNED
     processes: tuple[int, ...] = PROCESSES
@@ -59,35 +66,40 @@ async def run(sizes: Sizes | None = None) -> None:
 
 
 async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> None:
-    """Measure at each number of conversations; report each, and how far they are apart."""
-    found: list[Work] = []
+    """Measure at each number of conversations, with few of them active and with all; report each, and how far they are apart."""
+    found: dict[str, list[Work]] = {}
     for count in sizes.conversations:
-        store = directory / f"{count}.sqlite3"
+        seeded = directory / f"{count}.seeded.sqlite3"
         progress(f"seeding {count:,} conversations")
-        await seed(store, "conversation", conversations(count, PARTITIONS))
-        seeded_megabytes = file_megabytes(store)
-        place = Place(bootstrap, fresh_prefix(f"c{count}"), PARTITIONS)
-        await place.make()
-        progress(f"{sizes.events:,} events on {count:,} conversations")
-        work = await work_off(place, store, list(messages(sizes.events, drawn_from(count))))
-        found.append(work)
-        at = {"conversations": count, "events": sizes.events}
-        report(NAME, "events per second", work.events_per_second, "1/s", **at)
-        report(NAME, "CPU per event", work.cpu_microseconds, "µs", **at)
-        report(NAME, "memory", work.memory_megabytes, "MB", **at)
-        report(NAME, "size of the database", file_megabytes(store), "MB", seeded=round(seeded_megabytes, 1), **at)
-        store.unlink()
-    details: dict[str, Any] = {"goal": GOAL_PERCENT, "conversations": sizes.conversations}
-    slower = (1 - found[-1].events_per_second / found[0].events_per_second) * 100
-    dearer = (found[-1].cpu_microseconds / found[0].cpu_microseconds - 1) * 100
-    report(NAME, "loss of events per second from the fewest to the most conversations", slower, "%", **details)
-    report(NAME, "growth of CPU per event from the fewest to the most conversations", dearer, "%", **details)
+        await seed(seeded, "conversation", conversations(count, PARTITIONS))
+        for active, words in ((min(sizes.active, count), f"{sizes.active:,} of them"), (count, "all")):
+            store = directory / f"{count}.{active}.sqlite3"
+            await asyncio.to_thread(shutil.copyfile, seeded, store)  # the topics of each run begin at 0, and a store remembers offsets
+            place = Place(bootstrap, fresh_prefix(f"c{count}"), PARTITIONS)
+            await place.make()
+            progress(f"{sizes.events:,} events on {count:,} conversations, {words} active")
+            work = await work_off(place, store, list(messages(sizes.events, drawn_from(active, among=count))))
+            found.setdefault(words, []).append(work)
+            at = {"conversations": count, "active": words, "events": sizes.events}
+            report(NAME, "events per second", work.events_per_second, "1/s", **at)
+            report(NAME, "CPU per event", work.cpu_microseconds, "µs", **at)
+            report(NAME, "memory", work.memory_megabytes, "MB", **at)
+            report(NAME, "size of the database", file_megabytes(store), "MB", seeded=round(file_megabytes(seeded), 1), **at)
+            store.unlink()
+        seeded.unlink()
+    for words, works in found.items():
+        details: dict[str, Any] = {"goal": GOAL_PERCENT, "active": words, "conversations": sizes.conversations}
+        slower = (1 - works[-1].events_per_second / works[0].events_per_second) * 100
+        dearer = (works[-1].cpu_microseconds / works[0].cpu_microseconds - 1) * 100
+        report(NAME, "loss of events per second from the fewest to the most conversations", slower, "%", **details)
+        report(NAME, "growth of CPU per event from the fewest to the most conversations", dearer, "%", **details)
 
 
-def drawn_from(count: int) -> Callable[[int], int]:
-    """Return who writes each message: one of `count` customers, drawn at random, the same in every run."""
+def drawn_from(active: int, *, among: int | None = None) -> Callable[[int], int]:
+    """Return who writes each message: one of `active` customers, drawn at random, the same in every run, spread evenly `among` all."""
     draw = random.Random(DRAWN_FROM)
-    return lambda _number: draw.randrange(count)
+    apart = (among or active) // active
+    return lambda _number: draw.randrange(active) * apart
 
 
 async def _by_partitions(bootstrap: str, directory: Path, sizes: Sizes, *, owned: int, processes: int) -> None:
@@ -114,7 +126,7 @@ def main() -> None:
     parser.add_argument("--owned", type=int, nargs="*", default=OWNED, help="partitions owned by a process (default: 1 2 4)")
     parser.add_argument("--processes", type=int, nargs="*", default=PROCESSES, help="processes (default: 1 2)")
     parsed = parser.parse_args()
-    sizes = Sizes(parsed.events, tuple(parsed.conversations), tuple(parsed.owned), tuple(parsed.processes))
+    sizes = Sizes(parsed.events, ACTIVE, tuple(parsed.conversations), tuple(parsed.owned), tuple(parsed.processes))
     asyncio.run(run(sizes))
 
 

@@ -123,6 +123,8 @@ def test_draw_is_the_same_in_every_run_and_reaches_all() -> None:
     drawn = [first(number) for number in range(1_000)]
     assert drawn == [again(number) for number in range(1_000)]
     assert set(drawn) == set(range(50))
+    few = drawn_from(5, among=50)
+    assert {few(number) for number in range(1_000)} == {0, 10, 20, 30, 40}
 
 
 # --- contenders -------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ async def test_benchmarks_of_the_reducers_run_to_their_end(
     monkeypatch.setenv(BOOTSTRAP_VARIABLE, kafka_bootstrap)
     await asyncio.gather(
         backlog.run(400, 20, CONTENDERS),
-        growth.run(growth.Sizes(200, (300,), (1,), (2,), 20)),
+        growth.run(growth.Sizes(200, 30, (300,), (1,), (2,), 20)),
         timers.run(armed=300, seconds=2.0, ending_per_second=20, messages_per_second=20, start_seconds=6.0),
         recovery.run(rate=50, session_seconds=6.0, steady_seconds=0.5),
     )
