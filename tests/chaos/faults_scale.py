@@ -10,6 +10,8 @@ from tests.chaos.trial import Fault, Trial
 
 OTHERS_SECONDS_MAX = 25.0
 """How late other tenants' messages may be, at the 99th percentile, while groups form anew again and again on a busy machine."""
+OTHERS_MESSAGES_MIN = 50
+"""Of fewer messages a 99th percentile says nothing."""
 FLOOD_CUSTOMERS = 3
 SCALED = ("router", "sla")
 
@@ -20,7 +22,7 @@ async def flood_and_scale(trial: Trial) -> None:
     instances = [str(number) for number in range(1, 2 if trial.short else 6)]
     made = await house.new_customers(FLOOD_CUSTOMERS)
     flood = Script((house.account(0),), made.texts, FLOOD_CUSTOMERS, made.first_customer, made.run)
-    others = frozenset(post.customer for post in house.provider.posts.values())
+    flooding = {flood.customer(number).bsuid for number in range(FLOOD_CUSTOMERS)}
     await house.gauges.sample()
     before = {name: house.gauges.total("parley_rebalances_total", process=name) for name in SCALED}
     trial.begins()
@@ -36,9 +38,11 @@ async def flood_and_scale(trial: Trial) -> None:
     trial.ends()
     back = await trial.recovered(90, messages=40)
     await house.gauges.sample()
+    others = frozenset(post.customer for post in house.provider.posts.values()) - flooding
     delays = trial.delays(others, began)
     worst = quantile(delays, 0.99) if delays else float("inf")
-    trial.check("other tenants' p99 is bounded", holds=worst <= OTHERS_SECONDS_MAX, seen=f"{worst:.1f} s over {len(delays)} messages")
+    bounded = len(delays) >= OTHERS_MESSAGES_MIN and worst <= OTHERS_SECONDS_MAX
+    trial.check("other tenants' p99 is bounded", holds=bounded, seen=f"{worst:.1f} s over {len(delays)} messages")
     trial.check("all go on", holds=back)
     for name in SCALED:
         count = house.gauges.total("parley_rebalances_total", process=name) - before[name]
