@@ -4,6 +4,7 @@ ParleyError                      everything we raise on purpose; one line that s
 ├── ConfigurationError           a setting or a file of config/ is wrong; carries file and line where there are some
 ├── RecoverableError             it may work later: wait and try again, nothing is dead-lettered
 │   ├── BrokerUnavailableError   Kafka does not answer, or refused for now
+│   │   └── engine.records.PartlyWrittenError   only some partitions did
 │   └── store.StoreUnavailableError
 ├── InvalidEventError            a record is no valid event of its topic: dead letter, next record
 └── store.StoreError …           see shared/store/port.py

@@ -23,7 +23,7 @@ from shared.engine.document import documents_of
 from shared.engine.installation import check_store, wait_for_topics
 from shared.engine.kafka import ReducerLoop
 from shared.engine.options import LoopOptions
-from shared.engine.publisher import KafkaPublisher, PublisherOptions
+from shared.engine.publisher import LAGGARDS_SECONDS, KafkaPublisher, PublisherOptions
 from shared.engine.reducer import Reducer
 from shared.engine.status import LoopStatus
 from shared.engine.step import Engine
@@ -82,8 +82,8 @@ class Surroundings:
             fetch_wait_milliseconds=settings.fetch_wait_milliseconds,
         )
 
-    def publisher(self, purpose: str) -> KafkaPublisher:
-        """Return a publisher of its own for `purpose`."""
+    def publisher(self, purpose: str, *, laggards_seconds: float = LAGGARDS_SECONDS) -> KafkaPublisher:
+        """Return a publisher of its own for `purpose`; see PublisherOptions for the laggards."""
         settings = self.settings
         return KafkaPublisher(
             PublisherOptions(
@@ -92,6 +92,7 @@ class Surroundings:
                 partitions=settings.partitions,
                 client_id=f"{purpose}-{settings.instance}",
                 timeout_seconds=settings.publish_timeout_seconds,
+                laggards_seconds=laggards_seconds,
             )
         )
 

@@ -17,8 +17,8 @@ from services.ingest.settings import IngestSettings
 from shared.channels.contract import Channels
 from shared.channels.discover import discover
 from shared.contact_centre.loader import load_contact_centre
+from shared.engine.grouping import GroupingPublisher
 from shared.engine.installation import describe, wait_for_topics
-from shared.engine.publisher import GroupingPublisher
 from shared.engine.records import Publication, Publisher
 from shared.engine.status import LoopStatus
 from shared.errors import BrokerUnavailableError, ConfigurationError
@@ -82,7 +82,8 @@ async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
     async with surroundings("ingest", settings) as around:
         status = LoopStatus()
         around.statuses.append(status)
-        publisher = around.publisher("ingest")
+        # Who waits behind a write that a sick partition holds up still has half of the time for its own.
+        publisher = around.publisher("ingest", laggards_seconds=ingest.limits.publish_seconds / 2)
         watched = WatchedPublisher(GroupingPublisher(publisher))
         app = create_app(
             channels=channels,

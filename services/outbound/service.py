@@ -11,8 +11,8 @@ from services.outbound.settings import OutboundSettings
 from shared.channels.contract import Channels
 from shared.channels.discover import discover
 from shared.contact_centre.loader import load_contact_centre
+from shared.engine.grouping import GroupingPublisher
 from shared.engine.installation import check_store, wait_for_topics
-from shared.engine.publisher import GroupingPublisher
 from shared.engine.status import LoopStatus
 from shared.engine.worker import Worker
 from shared.engine.worker_options import WorkerOptions

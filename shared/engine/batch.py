@@ -1,7 +1,8 @@
 """One batch carried out: load → decide → save → publish, for all shards of the batch together.
 
 Shared by the shells: on Kafka the records come from a consumer, in the local shell from a list. Committing is the shell's, after
-this returned. A shard that fails is reported and nothing of it is done; its neighbours are not held up by it.
+this returned. A shard that fails (a state that another process saved first, a partition that does not acknowledge, a document that
+cannot be read) is reported and nothing of it is done; its neighbours go on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from shared.engine.dead_letters import DeadLetterLimit
 from shared.engine.document import DIRTY_INDEX, DUE_INDEX, Document, DocumentCodec
 from shared.engine.options import LoopOptions
 from shared.engine.placement import partition_of
-from shared.engine.records import Publisher, Record
+from shared.engine.records import PartlyWrittenError, Publication, Publisher, Record
 from shared.engine.shards import Shards
 from shared.engine.step import Engine, Plan, TimerDue
-from shared.errors import ParleyError
+from shared.errors import BrokerUnavailableError, ParleyError
 from shared.ids import digest
 from shared.metrics import Metrics, ReducerMetrics
 from shared.store.port import DOCUMENT_BYTES_MAX, Collection, StoredDocument, StoreUnavailableError
@@ -35,6 +36,8 @@ from shared.tracing import batch_span, link
 S = TypeVar("S", bound=BaseModel)
 T = TypeVar("T")
 Input = Record | TimerDue
+Failed = tuple[Exception, set[int]]
+"""What went wrong, and for which shards."""
 
 BREATH_SECONDS = 0.01
 """How long a batch computes before the event loop gets a turn."""
@@ -60,7 +63,7 @@ class Outcome:
     """What came of a batch: the next offset per topic and shard, what failed, and why the reducer must stop, if it must."""
 
     done: dict[tuple[Topic, int], int] = field(default_factory=dict)
-    failed: list[tuple[Exception, set[int]]] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
     stopped: str | None = None
 
 
@@ -88,6 +91,7 @@ class BatchWork(Generic[S]):
         self._done: dict[tuple[str, int], int] = {}
         self._breathed_seconds = 0.0
         self._unreadable: dict[int, set[str]] = {}
+        self._unflushed: list[Failed] = []
         self._meters = ReducerMetrics(metrics, self._name)
         self.shards: Shards[S] = Shards(options.documents_cached_max)
 
@@ -102,7 +106,7 @@ class BatchWork(Generic[S]):
         pending: dict[int, list[Input]] = {shard: list(records) for shard, records in by_shard.items() if records}
         had_records = bool(pending)
         self._note_starts(by_shard)
-        self._unreadable = {}
+        self._unreadable, self._unflushed = {}, []
         try:
             await self._flush()
             for shard, keys in (await self._due_timers()).items():
@@ -113,8 +117,8 @@ class BatchWork(Generic[S]):
         if pending:
             with batch_span("process", self._name, kind=SpanKind.CONSUMER, count=sum(map(len, pending.values()))) as span:
                 while pending and outcome.stopped is None:
-                    pending = await self._round(self._readable(pending), outcome, span)
-        outcome.failed.extend(self._unread())
+                    pending = await self._round(self._workable(pending), outcome, span)
+        outcome.failed.extend([*self._unread(), *self._unflushed])
         if had_records:
             self._meters.batch_seconds.observe(self._clock.monotonic_seconds() - started)
             self._meters.batch_records.observe(sum(map(len, by_shard.values())))
@@ -128,7 +132,7 @@ class BatchWork(Generic[S]):
         plans: dict[int, Plan[S]] = {}
         try:
             documents = await self._load(pending)
-            pending = self._readable(pending)
+            pending = self._workable(pending)
             rows: dict[int, list[StoredDocument]] = {}
             for shard, inputs in pending.items():
                 plans[shard], rows[shard] = self._planned(shard, inputs, documents)
@@ -139,10 +143,10 @@ class BatchWork(Generic[S]):
                 )
                 return {}
             stale = await self._save(plans, rows)
-            if stale:
-                outcome.failed.append((StaleDocumentError(f"{len(stale)} shards were saved by another process"), stale))
-                plans = {shard: plan for shard, plan in plans.items() if shard not in stale}
-            await self._publish(plans)
+            failed: list[Failed] = [(StaleDocumentError(f"{len(stale)} shards were saved by another process"), stale)] if stale else []
+            failed += await self._publish(_without(plans, failed))
+            outcome.failed.extend(failed)
+            plans = _without(plans, failed)
             self._limit.written(sum(len(plan.dead_letters) for plan in plans.values()), self._clock.now())
         except Exception as error:  # noqa: BLE001 # as above: nothing is swallowed, the loop gives the shards back and logs
             outcome.failed.append((error, set(pending)))
@@ -169,11 +173,15 @@ class BatchWork(Generic[S]):
                 for key, size in too_large.items()
             }
 
-    def _readable(self, pending: dict[int, list[Input]]) -> dict[int, list[Input]]:
-        """Return `pending` without the shards in which a document was found that cannot be read."""
-        return {shard: inputs for shard, inputs in pending.items() if shard not in self._unreadable} if self._unreadable else pending
+    def _workable(self, pending: dict[int, list[Input]]) -> dict[int, list[Input]]:
+        """Return `pending` without the shards that have to wait: see `_waits`."""
+        return {shard: inputs for shard, inputs in pending.items() if not self._waits(shard)}
 
-    def _unread(self) -> list[tuple[Exception, set[int]]]:
+    def _waits(self, shard: int) -> bool:
+        """Return whether a document of `shard` was found that cannot be read, or an outbox that cannot be published now."""
+        return shard in self._unreadable or any(shard in shards for _, shards in self._unflushed)
+
+    def _unread(self) -> list[Failed]:
         """Return what is to be said of the documents that cannot be read: each shard is given back alone, and stays as it is."""
         return [
             (
@@ -225,10 +233,12 @@ class BatchWork(Generic[S]):
         for document in documents:
             if document.outbox and not self._is_acknowledged(document):
                 left[document.shard].append(document)
-        await self._publish({shard: self._engine.flush(shard, chosen) for shard, chosen in left.items()})
-        for document in documents:
+        failed = await self._publish({shard: self._engine.flush(shard, chosen) for shard, chosen in left.items()})
+        self._unflushed.extend(failed)
+        taken = [document for document in documents if not any(document.shard in shards for _, shards in failed)]
+        for document in taken:
             document.outbox.clear()
-        return documents
+        return taken
 
     def _decoded(self, row: StoredDocument) -> Document[S] | None:
         """Return the document in a row; None where it cannot be read, which is noted for its shard."""
@@ -268,11 +278,17 @@ class BatchWork(Generic[S]):
         self._meters.fenced.inc(len(refused))
         return {shard for shard, plan in plans.items() if any(document.key in refused for document in plan.saves)}
 
-    async def _publish(self, plans: Mapping[int, Plan[S]]) -> None:
+    async def _publish(self, plans: Mapping[int, Plan[S]]) -> list[Failed]:
+        """Publish what the plans say; return the shards of which something is not known to be acknowledged."""
         publications = [publication for plan in plans.values() for publication in (*plan.publishes, *plan.dead_letters)]
-        if publications:
+        if not publications:
+            return []
+        try:
             await self._publisher.publish(publications)
-            self._meters.published.inc(len(publications))
+        except BrokerUnavailableError as error:
+            return [(error, {shard for shard, plan in plans.items() if _concerns(error, (*plan.publishes, *plan.dead_letters))})]
+        self._meters.published.inc(len(publications))
+        return []
 
     def _acknowledged(self, plan: Plan[S], outcome: Outcome) -> None:
         """Take note that a plan is carried out: outboxes are empty, versions are one higher, offsets are done."""
@@ -324,7 +340,7 @@ class BatchWork(Generic[S]):
                 self._observe_lateness(row, now)
             for document in await self._taken_in(row for row in rows if self.shards.get(row.key) is None):
                 self.shards.put(document)
-            if rows and shard not in self._unreadable:
+            if rows and not self._waits(shard):
                 due[shard] = [row.key for row in rows]
         return due
 
@@ -345,9 +361,9 @@ class BatchWork(Generic[S]):
             while True:
                 rows = await self._in_time(self._collection.scan(DIRTY_INDEX.name, lower=(shard,), upper=(shard,), limit=limit))
                 await self._take_marks(await self._taken_in(rows))
-                if len(rows) < limit or shard in self._unreadable:
+                if len(rows) < limit or self._waits(shard):
                     break
-            if shard not in self._unreadable:
+            if not self._waits(shard):
                 self.shards.to_flush.discard(shard)
 
     async def _clean(self, outcome: Outcome) -> None:
@@ -381,3 +397,14 @@ class BatchWork(Generic[S]):
         except TimeoutError:
             message = f"the store did not answer within {self._options.store_timeout_seconds} s"
             raise StoreUnavailableError(message) from None
+
+
+def _without(plans: dict[int, Plan[S]], failed: Sequence[Failed]) -> dict[int, Plan[S]]:
+    """Return the plans of the shards that did not fail."""
+    gone = {shard for _, shards in failed for shard in shards}
+    return {shard: plan for shard, plan in plans.items() if shard not in gone} if gone else plans
+
+
+def _concerns(error: BrokerUnavailableError, publications: Sequence[Publication]) -> bool:
+    """Return whether any of `publications` may be among those that were not acknowledged."""
+    return error.concerns(publications) if isinstance(error, PartlyWrittenError) else bool(publications)

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from pydantic import BaseModel
 
 from shared.clock import Clock
-from shared.engine.batch import BatchWork
+from shared.engine.batch import BatchWork, Outcome
 from shared.engine.connection import client_options
 from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
@@ -111,16 +111,16 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             if generation != self._generation:
                 self._seek_to_first(consumer, fetched)
                 return
-            failed = await self._work_on(fetched)
+            outcome = await self._work_on(fetched)
             self._status.worked(self._clock.now())
-        for reason, shards in failed:
-            await self._give_back(consumer, shards, reason, stop)
-        if not failed:
+        for reason, shards in outcome.failed:
+            await self._give_back(consumer, shards, reason, stop, others_go_on=bool(outcome.done))
+        if not outcome.failed:
             self._failures_in_a_row = 0
         self._commit_lazily(consumer)
 
-    async def _work_on(self, fetched: Fetched) -> list[tuple[Exception, set[int]]]:
-        """Carry the batch through; return what failed and for which shards."""
+    async def _work_on(self, fetched: Fetched) -> Outcome:
+        """Carry the batch through; return what came of it."""
         for partition, records in fetched.items():
             if records:
                 self._done.setdefault(partition, records[0].offset)
@@ -129,7 +129,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             self._done[TopicPartition(self._options.topic_prefix + topic.name, shard)] = offset
         if outcome.stopped:
             self._status.stopped = outcome.stopped
-        return outcome.failed
+        return outcome
 
     def _wait_milliseconds(self) -> int:
         """Return how long to wait for records: until the nearest timer."""
@@ -160,7 +160,9 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
 
     # --- failures -------------------------------------------------------------------------------------------------
 
-    async def _give_back(self, consumer: AIOKafkaConsumer, shards: set[int], error: Exception, stop: asyncio.Event) -> None:
+    async def _give_back(
+        self, consumer: AIOKafkaConsumer, shards: set[int], error: Exception, stop: asyncio.Event, *, others_go_on: bool = False
+    ) -> None:
         """Forget the shards' memory, seek all their topics back to the last done offset, and wait with backoff."""
         self._failures_in_a_row += 1
         self._metrics.failures.labels(self._name, type(error).__name__).inc()
@@ -181,8 +183,12 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             for partition in assigned:
                 if partition.partition in shards and partition in self._done:
                     consumer.seek(partition, self._done[partition])
-        delay = min(self._options.backoff_seconds_max, self._options.backoff_seconds * 2 ** min(self._failures_in_a_row - 1, 10))
-        await _sleep_unless(stop, delay)
+        await _sleep_unless(stop, self._pause_seconds(others_go_on=others_go_on))
+
+    def _pause_seconds(self, *, others_go_on: bool) -> float:
+        """Return how long to wait after a failure: ever longer, but not long where other shards' work waits meanwhile."""
+        doubled = self._options.backoff_seconds * 2.0 ** min(self._failures_in_a_row - 1, 10)
+        return min(doubled, self._options.shared_backoff_seconds_max if others_go_on else self._options.backoff_seconds_max)
 
     def _seek_to_first(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> None:
         """Give back records that were read across a rebalance: who owns them has been decided anew."""

@@ -38,6 +38,8 @@ class LoopOptions:
     commit_timeout_seconds: float = 5.0
     backoff_seconds: float = 0.2
     backoff_seconds_max: float = 5.0
+    shared_backoff_seconds_max: float = 1.0
+    """The longest pause after a failure of some shards while others go on: these wait as well."""
     documents_cached_max: int = 20_000
     timers_per_batch_max: int = 500
     dead_letters_per_minute_max: int = DEAD_LETTERS_PER_MINUTE_MAX

@@ -3,16 +3,19 @@
 The batches are made by hand because the alternatives lose something: `send` per record costs five times the CPU, and FastStream's
 batch publishing ignores the key. The producer is idempotent and is thrown away after any failure: what it may still hold must not
 arrive behind what its successor writes.
+
+Partitions fail one by one (too few replicas in sync, a leader that is gone), so each is told apart from its neighbours: who wrote to a
+healthy one is not held up by a sick one for longer than `laggards_seconds`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -20,20 +23,31 @@ from aiokafka.errors import KafkaError
 
 from shared.engine.connection import Servers, client_options
 from shared.engine.placement import partition_of
-from shared.engine.records import Publication, Publisher
+from shared.engine.records import PartlyWrittenError, Publication
 from shared.errors import BrokerUnavailableError
 
 BATCH_BYTES_MAX = 900 * 1024
 """Largest batch: below the broker's default limit of 1 MiB for a request's batch."""
 STOP_TIMEOUT_SECONDS = 5.0
 """How long a producer may take to stop before it is given up."""
+LAGGARDS_SECONDS = 3.0
+"""How long healthy partitions wait for sick ones, unless told otherwise: well above what brokers differ by when nothing is wrong."""
+PLACES_SHOWN_MAX = 5
 
 logger = structlog.get_logger(__name__)
 
 
+Written = Callable[[Sequence[Publication]], None]
+"""Hears, batch by batch, which publications are acknowledged, as soon as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublisherOptions:
-    """Where and how to write. `timeout_seconds` bounds one call of publish as a whole."""
+    """Where and how to write. `timeout_seconds` bounds one call of publish as a whole.
+
+    `laggards_seconds`: how much longer than the first partition the others of a call may take, and how long one may take that did not
+    acknowledge the last time.
+    """
 
     bootstrap_servers: Servers
     topic_prefix: str
@@ -41,6 +55,7 @@ class PublisherOptions:
     client_id: str
     timeout_seconds: float = 15.0
     connect_timeout_seconds: float = 5.0
+    laggards_seconds: float = LAGGARDS_SECONDS
 
 
 class KafkaPublisher:
@@ -49,36 +64,50 @@ class KafkaPublisher:
     def __init__(self, options: PublisherOptions) -> None:
         self._options = options
         self._producer: AIOKafkaProducer | None = None
+        self._suspects: set[_Place] = set()
         self.failing = False
 
-    async def publish(self, publications: Sequence[Publication]) -> None:
+    async def publish(self, publications: Sequence[Publication], *, written: Written | None = None) -> None:
         """Write `publications` in order per key and return when all are acknowledged by all in-sync replicas.
 
-        Raises BrokerUnavailableError otherwise; the producer is replaced at the next call.
+        Raises PartlyWrittenError or BrokerUnavailableError otherwise; the producer is replaced at the next call.
         """
         if not publications:
             return
+        parts = self._parts(publications)
         try:
             async with asyncio.timeout(self._options.timeout_seconds):
-                await self._write_all(publications)
+                failed = await self._write_all(parts, written)
         except (KafkaError, TimeoutError, OSError) as error:
-            self.failing = True
-            await self._discard()
-            raise BrokerUnavailableError(f"Kafka did not acknowledge {len(publications)} records: {type(error).__name__}") from None
+            failed = dict.fromkeys((part.place for part in parts), error)
         except BaseException:
             await self._discard()
             raise
-        self.failing = False
+        self.failing = bool(failed)
+        if failed:
+            await self._discard()
+            raise _refusal(parts, failed)
 
-    async def _write_all(self, publications: Sequence[Publication]) -> None:
-        producer = await self._connected()
-        by_partition: dict[tuple[str, int], list[Publication]] = defaultdict(list)
+    def _parts(self, publications: Sequence[Publication]) -> list[_Part]:
+        """Return the publications by partition, in their order."""
+        by_place: dict[_Place, list[Publication]] = defaultdict(list)
         for publication in publications:
             partition = partition_of(publication.key.encode(), self._options.partitions)
-            by_partition[self._options.topic_prefix + publication.topic.name, partition].append(publication)
-        left = [(topic, partition, _batches(producer, chosen)) for (topic, partition), chosen in by_partition.items()]
-        while left := await _write_next(producer, left):
-            pass
+            by_place[_Place(self._options.topic_prefix + publication.topic.name, partition)].append(publication)
+        return [_Part(place, chosen) for place, chosen in by_place.items()]
+
+    async def _write_all(self, parts: Sequence[_Part], written: Written | None) -> dict[_Place, Exception]:
+        """Write all parts, batch after batch; return those that were not acknowledged whole, and why."""
+        producer = await self._connected()
+        left = [(part.place, _batches(producer, part.publications)) for part in parts]
+        failed: dict[_Place, Exception] = {}
+        while left:
+            wait_for = _Patience(self._options.laggards_seconds, self._suspects)
+            left, refused = await _write_next(producer, left, wait_for, written)
+            failed |= refused
+        if len(failed) < len(parts):  # else the broker is in trouble, not these partitions
+            self._suspects = (self._suspects - {part.place for part in parts}) | failed.keys()
+        return failed
 
     async def close(self) -> None:
         """Stop the producer after what it holds is written, within STOP_TIMEOUT_SECONDS."""
@@ -128,100 +157,102 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
             await producer.client.close()
 
 
-_Batches = Iterator[Any]
-"""The batches of one partition, each made when the one before is acknowledged; aiokafka carries no types."""
+class _Place(NamedTuple):
+    """A partition on the broker: the topic with its prefix, and the number."""
+
+    topic: str
+    partition: int
+
+
+class _Part(NamedTuple):
+    """What of one call goes to one partition."""
+
+    place: _Place
+    publications: Sequence[Publication]
+
+
+class _Patience(NamedTuple):
+    """How long to wait: `laggards_seconds` after the first acknowledgement, or from the start where only `suspects` are written to."""
+
+    laggards_seconds: float
+    suspects: set[_Place]
+
+
+_Batches = Iterator[tuple[Any, list[Publication]]]
+"""The batches of one partition with what is in each, made when the one before is acknowledged; aiokafka carries no types."""
+_Left = list[tuple[_Place, _Batches]]
 
 
 def _batches(producer: AIOKafkaProducer, publications: Iterable[Publication]) -> _Batches:
     """Yield one partition's publications in batches that the broker takes."""
-    batch = producer.create_batch()
+    batch, chosen = producer.create_batch(), list[Publication]()
     for publication in publications:
         key = publication.key.encode()
         if batch.append(key=key, value=publication.value, timestamp=None) is None:
-            yield batch
-            batch = producer.create_batch()
+            yield batch, chosen
+            batch, chosen = producer.create_batch(), []
             batch.append(key=key, value=publication.value, timestamp=None)
-    yield batch
+        chosen.append(publication)
+    yield batch, chosen
 
 
-async def _write_next(producer: AIOKafkaProducer, left: Iterable[tuple[str, int, _Batches]]) -> list[tuple[str, int, _Batches]]:
-    """Write the next batch of each partition and wait for all of them; return those that had one.
+async def _write_next(
+    producer: AIOKafkaProducer, left: _Left, patience: _Patience, written: Written | None
+) -> tuple[_Left, dict[_Place, Exception]]:
+    """Write the next batch of each partition and wait for them; return those that had one, and which were not acknowledged, and why.
 
     No task per partition: they are handed over in one go, leave in one request, and its answer acknowledges them together.
     """
-    handed_over: list[tuple[str, int, _Batches]] = []
-    acknowledgements: list[asyncio.Future[Any]] = []
-    for topic, partition, batches in left:
-        batch = next(batches, None)
-        if batch is not None:
-            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
-            handed_over.append((topic, partition, batches))
-    if acknowledgements:
-        await asyncio.wait(acknowledgements)
-    errors = [error for acknowledgement in acknowledgements if (error := acknowledgement.exception()) is not None]
-    if errors:
-        raise errors[0]
-    return handed_over
+    handed_over: dict[_Place, _Batches] = {}
+    acknowledgements: dict[_Place, asyncio.Future[Any]] = {}
+    for place, batches in left:
+        if (following := next(batches, None)) is not None:
+            batch, chosen = following
+            acknowledgements[place] = acknowledgement = await producer.send_batch(batch, place.topic, partition=place.partition)
+            handed_over[place] = batches
+            if written is not None:
+                acknowledgement.add_done_callback(_telling(written, chosen))
+    await _wait(acknowledgements, patience)
+    failed = {place: error for place, one in acknowledgements.items() if (error := _error_of(one)) is not None}
+    return [(place, batches) for place, batches in handed_over.items() if place not in failed], failed
 
 
-@dataclass(slots=True)
-class _Waiting:
-    publications: Sequence[Publication]
-    done: asyncio.Future[None]
+async def _wait(acknowledgements: dict[_Place, asyncio.Future[Any]], patience: _Patience) -> None:
+    """Wait until all are there, or the laggards have had their time."""
+    missing = set(acknowledgements.values())
+    if missing and not patience.suspects.issuperset(acknowledgements):
+        _, missing = await asyncio.wait(missing, return_when=asyncio.FIRST_COMPLETED)
+    if missing:
+        await asyncio.wait(missing, timeout=patience.laggards_seconds)
 
 
-@dataclass(slots=True)
-class GroupingPublisher:
-    """Lets many callers share one publisher: what arrives while a write is under way goes out together with the next.
-
-    There is no linger: an idle publisher writes at once, a busy one makes its batches as large as the load asks for.
-    """
-
-    inner: Publisher
-    publications_max: int = 5_000
-    _waiting: deque[_Waiting] = field(default_factory=deque)
-    _task: asyncio.Task[None] | None = None
-
-    async def publish(self, publications: Sequence[Publication]) -> None:
-        """Write `publications` together with others'; errors as the inner publisher's."""
-        if not publications:
-            return
-        entry = _Waiting(publications, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain())
-        await entry.done
-
-    async def _drain(self) -> None:
-        while self._waiting:
-            entries = self._take()
-            try:
-                await self.inner.publish([publication for entry in entries for publication in entry.publications])
-            except BrokerUnavailableError as error:
-                _settle(entries, BrokerUnavailableError(str(error)))
-            except BaseException as error:
-                _settle([*entries, *self._waiting], BrokerUnavailableError(f"the publisher stopped: {type(error).__name__}"))
-                self._waiting.clear()
-                raise
-            else:
-                _settle(entries, None)
-
-    def _take(self) -> list[_Waiting]:
-        """Return the next callers' entries, up to publications_max records, without those who have given up waiting."""
-        entries: list[_Waiting] = []
-        count = 0
-        while self._waiting and (not entries or count + len(self._waiting[0].publications) <= self.publications_max):
-            entry = self._waiting.popleft()
-            if not entry.done.done():
-                entries.append(entry)
-                count += len(entry.publications)
-        return entries
+def _error_of(acknowledgement: asyncio.Future[Any]) -> Exception | None:
+    """Return why a batch was not acknowledged, or None where it was."""
+    if not acknowledgement.done():
+        return TimeoutError()
+    error = acknowledgement.exception()
+    if error is not None and not isinstance(error, Exception):
+        raise error
+    return error
 
 
-def _settle(entries: Iterable[_Waiting], error: BrokerUnavailableError | None) -> None:
-    for entry in entries:
-        if not entry.done.done():
-            if error is None:
-                entry.done.set_result(None)
-            else:
-                entry.done.set_exception(error)
+def _telling(written: Written, chosen: Sequence[Publication]) -> Callable[[asyncio.Future[Any]], None]:
+    """Return what tells that `chosen` are written, once their acknowledgement is there."""
+
+    def tell(acknowledgement: asyncio.Future[Any]) -> None:
+        if not acknowledgement.cancelled() and acknowledgement.exception() is None:
+            written(chosen)
+
+    return tell
+
+
+def _refusal(parts: Sequence[_Part], failed: dict[_Place, Exception]) -> BrokerUnavailableError:
+    """Return the error that says what was not acknowledged."""
+    unwritten = [publication for part in parts if part.place in failed for publication in part.publications]
+    reasons = ", ".join(sorted({type(error).__name__ for error in failed.values()}))
+    if len(failed) == len(parts):
+        return BrokerUnavailableError(f"Kafka did not acknowledge {len(unwritten)} records: {reasons}")
+    places = ", ".join(f"{place.topic}/{place.partition}" for place in sorted(failed)[:PLACES_SHOWN_MAX])
+    return PartlyWrittenError(
+        f"Kafka did not acknowledge {len(unwritten)} records on {len(failed)} partitions ({places}): {reasons}", unwritten
+    )

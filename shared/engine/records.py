@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from shared.errors import BrokerUnavailableError
 from shared.topics import Topic
 
 
@@ -30,12 +31,25 @@ class Publication(NamedTuple):
     value: bytes
 
 
+class PartlyWrittenError(BrokerUnavailableError):
+    """Some partitions acknowledged what was written to them, others did not: whoever wrote to the former need not wait for the latter."""
+
+    def __init__(self, message: str, unwritten: Iterable[Publication]) -> None:
+        super().__init__(message)
+        self._unwritten = frozenset((publication.topic.name, publication.key) for publication in unwritten)
+
+    def concerns(self, publications: Iterable[Publication]) -> bool:
+        """Return whether any of `publications` was to go to a partition that did not acknowledge."""
+        return any((publication.topic.name, publication.key) in self._unwritten for publication in publications)
+
+
 class Publisher(Protocol):
     """Writes records and returns when all are acknowledged by all in-sync replicas."""
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         """Write `publications`, in order per key.
 
-        Raises BrokerUnavailableError when not all were acknowledged in time: some may have been written all the same.
+        Raises PartlyWrittenError where some partitions acknowledged everything and others did not, and BrokerUnavailableError where
+        nothing is known to be acknowledged in time. What was not acknowledged may have been written all the same.
         """
         ...

@@ -27,7 +27,8 @@ from devstack.mongo import EmbeddedMongo
 from devstack.ports import free_port
 from devstack.stack import EMULATED_CHANNEL, FIRST_INSTANCE, READERS, Stack, StackOptions, running_stack
 from shared.engine.follower import Follower
-from shared.engine.publisher import GroupingPublisher, KafkaPublisher, PublisherOptions
+from shared.engine.grouping import GroupingPublisher
+from shared.engine.publisher import KafkaPublisher, PublisherOptions
 from shared.engine.topic_admin import TopicLayout
 from shared.topics import all_topics
 from tests.chaos.desk import ClosingDesk, PatientDay

@@ -24,9 +24,10 @@ from shared.channels.whatsapp.settings import WhatsAppSettings
 from shared.contact_centre.loader import load_contact_centre
 from shared.contact_centre.models import ContactCentre
 from shared.engine.document import DocumentCodec, documents_of
+from shared.engine.grouping import GroupingPublisher
 from shared.engine.kafka import ReducerLoop
 from shared.engine.options import LoopOptions
-from shared.engine.publisher import GroupingPublisher, KafkaPublisher, PublisherOptions
+from shared.engine.publisher import KafkaPublisher, PublisherOptions
 from shared.engine.reducer import Reducer
 from shared.engine.status import LoopStatus
 from shared.engine.step import Engine

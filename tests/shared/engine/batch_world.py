@@ -14,7 +14,7 @@ from shared.engine.batch import BatchWork, Outcome
 from shared.engine.document import Document, DocumentCodec, documents_of
 from shared.engine.options import LoopOptions
 from shared.engine.placement import partition_of
-from shared.engine.records import Publication, Record
+from shared.engine.records import PartlyWrittenError, Publication, Record
 from shared.engine.step import Engine
 from shared.errors import BrokerUnavailableError
 from shared.events.envelope import Event
@@ -70,12 +70,16 @@ class FaultyCollection:
 
 @dataclass
 class FaultyPublisher:
-    """A log in memory; the next writes fail: `nothing` was written, `half` of it, or `all` though nobody said so."""
+    """A log in memory; the next writes fail: `nothing` was written, `half` of it, or `all` though nobody said so.
+
+    Partitions that are `sick` acknowledge nothing, though they write it.
+    """
 
     partitions: int
     faults: deque[str] = field(default_factory=deque)
     written: list[Publication] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    sick: set[int] = field(default_factory=set)
 
     async def publish(self, publications: Sequence[Publication]) -> None:
         """Write, or fail."""
@@ -83,8 +87,11 @@ class FaultyPublisher:
         fault = self.faults.popleft() if self.faults else None
         count = {None: len(publications), "nothing": 0, "half": len(publications) // 2, "all": len(publications)}[fault]
         self.written.extend(publications[:count])
-        if fault is not None:
+        unwritten = [one for one in publications if partition_of(one.key.encode(), self.partitions) in self.sick]
+        if fault is not None or len(unwritten) == len(publications):
             raise BrokerUnavailableError("Kafka is away")
+        if unwritten:
+            raise PartlyWrittenError("some partitions are away", unwritten)
 
 
 class World:
@@ -181,3 +188,11 @@ async def a_world(**options: Any) -> World:
     await world.turn()
     world.store.calls.clear()
     return world
+
+
+def keys_of_shards(count: int) -> list[str]:
+    """Return one key for each of `count` shards, in their order."""
+    world = World(partitions=count)
+    for number in range(100):
+        world.write(f"key{number}", b"")
+    return [world.log[shard][0].key.decode() for shard in range(count)]  # type: ignore[union-attr] # they all have a key

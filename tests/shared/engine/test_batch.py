@@ -13,18 +13,10 @@ from shared.engine.step import OUTBOX_ENTRIES_MAX
 from shared.errors import BrokerUnavailableError
 from shared.store.port import StoreUnavailableError
 from shared.topics import COMMANDS
-from tests.shared.engine.batch_world import NOON, World, a_world
+from tests.shared.engine.batch_world import NOON, World, a_world, keys_of_shards
 from tests.shared.engine.counting import TIMER, command
 
 SECOND = timedelta(seconds=1)
-
-
-def keys_of_shards(count: int) -> list[str]:
-    """Return one key for each of `count` shards, in their order."""
-    world = World(partitions=count)
-    for number in range(100):
-        world.write(f"key{number}", b"")
-    return [world.log[shard][0].key.decode() for shard in range(count)]  # type: ignore[union-attr] # they all have a key
 
 
 # --- the order --------------------------------------------------------------------------------------------------------

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiokafka.errors import OutOfOrderSequenceNumber
+from aiokafka.errors import NotEnoughReplicasError, OutOfOrderSequenceNumber
 
 from devstack.ports import free_port
-from shared.engine.publisher import GroupingPublisher, KafkaPublisher, PublisherOptions
-from shared.engine.records import Publication
+from shared.engine.grouping import GroupingPublisher
+from shared.engine.placement import partition_of
+from shared.engine.publisher import KafkaPublisher, PublisherOptions, Written
+from shared.engine.records import PartlyWrittenError, Publication
 from shared.errors import BrokerUnavailableError
 from shared.topics import COMMANDS
 from tests.shared.engine.kafka_world import until
@@ -27,10 +30,13 @@ class Slow:
         self.writes: list[list[bytes]] = []
         self.gate = asyncio.Event()
         self.error: BaseException | None = None
+        self.healthy: set[str] = set()
 
-    async def publish(self, publications: Sequence[Publication]) -> None:
-        """Take note, wait, and fail if told to."""
+    async def publish(self, publications: Sequence[Publication], *, written: Written | None = None) -> None:
+        """Take note, tell of the healthy ones, wait, and fail if told to."""
         self.writes.append([one.value for one in publications])
+        if written is not None:
+            written([one for one in publications if one.key in self.healthy])
         await self.gate.wait()
         if self.error is not None:
             raise self.error
@@ -121,6 +127,34 @@ async def test_nobody_waits_for_a_publisher_that_died(caplog: pytest.LogCaptureF
     assert "never retrieved" in caplog.text, "the loop's handler reports the error itself"
 
 
+async def test_a_caller_is_answered_as_soon_as_its_own_records_are_acknowledged() -> None:
+    """Who wrote to a healthy partition does not wait for those who did not; who wrote to both waits."""
+    slow = Slow()
+    slow.healthy = {"healthy"}
+    publisher = GroupingPublisher(slow)
+    healthy, sick = Publication(COMMANDS, "healthy", b"1"), Publication(COMMANDS, "sick", b"2")
+    asked = ([healthy, healthy._replace(value=b"3")], [sick], [healthy._replace(value=b"4"), sick])
+    callers = [asyncio.create_task(publisher.publish(chosen)) for chosen in asked]
+    async with asyncio.timeout(5):
+        await callers[0]
+    assert [caller.done() for caller in callers] == [True, False, False]
+    slow.error = PartlyWrittenError("the sick one did not acknowledge", [sick])
+    slow.gate.set()
+    answers = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), BrokerUnavailableError, BrokerUnavailableError]
+
+
+async def test_of_a_write_that_fails_in_part_only_those_are_told_whom_it_concerns() -> None:
+    """What the healthy partitions took is not written again."""
+    slow = Slow()
+    slow.error = PartlyWrittenError("one did not acknowledge", [Publication(COMMANDS, "sick", b"2")])
+    slow.gate.set()
+    publisher = GroupingPublisher(slow)
+    callers = [asyncio.create_task(publisher.publish([Publication(COMMANDS, key, b"1")])) for key in ("healthy", "sick")]
+    answers = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), BrokerUnavailableError]
+
+
 # --- the client -------------------------------------------------------------------------------------------------------
 
 
@@ -196,3 +230,94 @@ async def test_a_producer_that_failed_is_replaced(monkeypatch: pytest.MonkeyPatc
             await publisher.publish([ONE])
     assert len(made) == 2
     assert abandoned == made
+
+
+class Partitions:
+    """A producer whose partitions acknowledge, but for those that are sick: they say nothing, or what is wrong."""
+
+    def __init__(self) -> None:
+        self.sick: dict[int, Exception | None] = {}
+        self.values: dict[int, list[bytes]] = defaultdict(list)
+
+    def create_batch(self) -> Any:
+        """Return a batch of at most two records."""
+        return _Batch()
+
+    async def send_batch(self, batch: _Batch, _topic: str, *, partition: int) -> asyncio.Future[None]:
+        """Take the batch; acknowledge it in the next turn of the loop, if at all."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.values[partition] += batch.values
+        if partition not in self.sick:
+            asyncio.get_running_loop().call_soon(future.set_result, None)
+        elif (error := self.sick[partition]) is not None:
+            asyncio.get_running_loop().call_soon(future.set_exception, error)
+        return future
+
+
+class _Batch:
+    """A batch of at most two records."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+
+    def append(self, *, value: bytes, **_: Any) -> bool | None:
+        """Take a record, or say that there is no more room."""
+        if len(self.values) == 2:
+            return None
+        self.values.append(value)
+        return True
+
+
+@pytest.fixture
+def producer(monkeypatch: pytest.MonkeyPatch) -> Partitions:
+    """Return the producer that every publisher of the test gets."""
+    made = Partitions()
+
+    async def connected(_self: KafkaPublisher) -> Any:
+        return made
+
+    monkeypatch.setattr(KafkaPublisher, "_connected", connected)
+    return made
+
+
+KEYS = {partition_of(f"k{number}".encode(), 3): f"k{number}" for number in range(20)}
+
+
+def to(partition: int, *values: bytes) -> list[Publication]:
+    """Return publications that go to a partition."""
+    return [Publication(COMMANDS, KEYS[partition], value) for value in values]
+
+
+@pytest.mark.parametrize("answer", [None, NotEnoughReplicasError()])
+async def test_a_partition_that_does_not_acknowledge_is_told_apart(producer: Partitions, answer: Exception | None) -> None:
+    """Silent or refused: the others' records are told as written at once, and the error concerns the sick partition's alone."""
+    producer.sick = {1: answer}
+    publisher = a_publisher("nowhere:1", laggards_seconds=0.05)
+    told: list[bytes] = []
+    mixed = [*to(0, b"1", b"2", b"3"), *to(1, b"4", b"5", b"6"), *to(2, b"7")]
+    with pytest.raises(PartlyWrittenError, match=r"3 records on 1 partitions \(t.commands/1\)") as raised:
+        await publisher.publish(mixed, written=lambda publications: told.extend(one.value for one in publications))
+    assert sorted(told) == [b"1", b"2", b"3", b"7"]
+    assert [raised.value.concerns(to(partition, b"")) for partition in range(3)] == [False, True, False]
+    assert producer.values == {0: [b"1", b"2", b"3"], 1: [b"4", b"5"], 2: [b"7"]}, "nothing goes behind a batch that failed"
+    assert publisher.failing
+
+
+async def test_a_partition_that_was_sick_is_not_waited_for_as_long_as_a_broker(producer: Partitions) -> None:
+    """Alone in a call it has the laggards' time, not the call's; once it acknowledges it is trusted like any other."""
+    producer.sick = {1: None}
+    publisher = a_publisher("nowhere:1", laggards_seconds=0.05, timeout_seconds=30.0)
+    with pytest.raises(PartlyWrittenError):
+        await publisher.publish([*to(0, b"1"), *to(1, b"2")])
+    async with asyncio.timeout(10):
+        with pytest.raises(BrokerUnavailableError, match="1 records: TimeoutError"):
+            await publisher.publish(to(1, b"2"))
+    producer.sick = {}
+    await publisher.publish(to(1, b"2"))
+    assert not publisher.failing
+    producer.sick = {1: None}
+    waiting = asyncio.create_task(publisher.publish(to(1, b"3")))
+    _, still = await asyncio.wait([waiting], timeout=0.3)
+    assert still, "it has the time of a call again"
+    waiting.cancel()
+    await asyncio.wait([waiting])
