@@ -111,7 +111,7 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             if generation != self._generation:
                 self._seek_to_first(consumer, fetched)
                 return
-            outcome = await self._work_on(fetched)
+            outcome = await self._work_on(fetched, generation)
             self._status.worked(self._clock.now())
         for reason, shards in outcome.failed:
             await self._give_back(consumer, shards, reason, stop, others_go_on=bool(outcome.done))
@@ -119,12 +119,17 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             self._failures_in_a_row = 0
         self._commit_lazily(consumer)
 
-    async def _work_on(self, fetched: Fetched) -> Outcome:
+    async def _work_on(self, fetched: Fetched, generation: int) -> Outcome:
         """Carry the batch through; return what came of it."""
         for partition, records in fetched.items():
             if records:
                 self._done.setdefault(partition, records[0].offset)
         outcome = await self._work.carry_out(self._by_shard(fetched))
+        if generation != self._generation:
+            # A revoke did not wait for this batch any longer. What it did stands, but it is not ours to commit, nor to remember: who has
+            # the partitions now, and be it we again, has gone on from what was committed.
+            self._shards.own(set(self._shards.owned))
+            return Outcome()
         for (topic, shard), offset in outcome.done.items():
             self._done[TopicPartition(self._options.topic_prefix + topic.name, shard)] = offset
         if outcome.stopped:

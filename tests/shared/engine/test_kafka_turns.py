@@ -193,6 +193,25 @@ async def test_a_revocation_does_not_wait_for_ever() -> None:
 # --- what is given back -----------------------------------------------------------------------------------------------
 
 
+async def test_a_batch_that_a_revocation_did_not_wait_for_is_neither_committed_nor_remembered() -> None:
+    """It ends when the partition may be ours again, from a later offset on: its own would be committed backwards."""
+    desk = await Desk().open(revoke_timeout_seconds=0.05, commit_interval_seconds=0.0)
+    desk.publisher.gate.clear()
+    desk.publisher.reached.clear()
+    desk.consumer.reads = [{COMMANDS_0: fetched(7)}]
+    turn = asyncio.create_task(desk.turn())
+    await desk.publisher.reached.wait()
+    await desk.loop.on_partitions_revoked(desk.consumer.assigned)
+    await desk.loop.on_partitions_assigned(desk.consumer.assigned)
+    desk.publisher.gate.set()
+    await turn
+    assert desk.consumer.commits == []
+    assert len(desk.loop._shards) == 0
+    desk.consumer.reads = [{COMMANDS_0: fetched(9)}]
+    await desk.turn()
+    assert desk.consumer.commits == [{COMMANDS_0: 10}]
+
+
 async def test_all_topics_of_a_failed_partition_go_back_to_what_is_done() -> None:
     """Also the topic that had nothing to do with it: the interleaving is tried anew as a whole."""
     desk = await Desk().open(backoff_seconds=0.0)
