@@ -257,7 +257,7 @@ class Outbound:
         report = Report(Effect.NONE)
         try:
             job.hold()
-            claimed = await self._claim(stored, claim(send, attempts, self._clock.now(), owner=owner))
+            claimed = await self._claim(stored, send, attempts)
             if claimed is None:
                 return await self._look_again(send.send_id)
             self._turns.sent_to_customer(event.subject, limits)
@@ -267,15 +267,26 @@ class Outbound:
             self._turns.report(call.account, turn, report)
         return await self._record(claimed, answer, send)
 
-    async def _claim(self, stored: Stored, entry: LedgerEntry) -> _Claimed | None:
-        """Write down, durably, that a request is about to leave; None where somebody else was faster: then it must not."""
-        try:
-            saved = await self._opened().save(stored.version, entry)
-        except StoreUnavailableError:
-            if entry.send_id not in self._memories:
-                self._remember(entry.send_id, Memory(claim=entry))
-            raise
-        return None if saved is None else _Claimed(saved, entry)
+    async def _claim(self, stored: Stored, send: SendRequested, attempts: int) -> _Claimed | None:
+        """Write down, durably, that a request is about to leave; None where somebody else was faster: then it must not.
+
+        Who slept meanwhile (a frozen process, a store that took its time) claims again: others may have given the claim up, told the
+        send as unknown and made the thread's next one.
+        """
+        while True:
+            began = self._clock.monotonic_seconds()
+            entry = claim(send, attempts, self._clock.now(), owner=self._claimant.owner)
+            try:
+                saved = await self._opened().save(stored.version, entry)
+            except StoreUnavailableError:
+                if entry.send_id not in self._memories:
+                    self._remember(entry.send_id, Memory(claim=entry))
+                raise
+            if saved is None:
+                return None
+            if self._clock.monotonic_seconds() - began <= self._settings.claim_fresh_seconds:
+                return _Claimed(saved, entry)
+            stored = saved
 
     async def _request(self, call: Call) -> Answer:
         """Make the request, once; while it is under way a second look at the send waits for it."""

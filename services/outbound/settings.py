@@ -47,3 +47,8 @@ class OutboundSettings(EnvironmentSettings):
     def claim_seconds(self) -> float:
         """Return how long another process's claim is believed to be alive."""
         return self.request_timeout_seconds + self.claim_margin_seconds
+
+    @property
+    def claim_fresh_seconds(self) -> float:
+        """Return how long after a claim was begun its request may still leave: it must be over before others give the claim up."""
+        return self.claim_margin_seconds / 2

@@ -21,9 +21,10 @@ from tests.services.outbound.outbound_world import Sheet, Wire, World, accepted,
 class Tripwire(Collection):
     """A collection of which one save (counted from 0) fails or never returns, before or after it took effect."""
 
-    def __init__(self, inner: Collection, plan: dict[int, str]) -> None:
+    def __init__(self, inner: Collection, plan: dict[int, str], awake: asyncio.Event) -> None:
         self._inner = inner
         self._plan = plan
+        self._awake = awake
         self._saves = 0
 
     async def load(self, keys: Iterable[str]) -> dict[str, StoredDocument]:
@@ -43,6 +44,8 @@ class Tripwire(Collection):
             await asyncio.Event().wait()
         if plan == "fail after":
             raise StoreUnavailableError("down")
+        if plan == "sleep after":
+            await self._awake.wait()
         return result
 
     async def delete(self, keys: Iterable[str]) -> None:
@@ -57,15 +60,16 @@ class Tripwire(Collection):
 
 
 class TrippedStore(Store):
-    """A store whose collections are Tripwires."""
+    """A store whose collections are Tripwires; who sleeps in one goes on when it is set `awake`."""
 
     def __init__(self, inner: Store, plan: dict[int, str]) -> None:
         self._inner = inner
         self._plan = plan
+        self.awake = asyncio.Event()
 
     async def open(self, spec: CollectionSpec) -> Collection:
         """Open."""
-        return Tripwire(await self._inner.open(spec), self._plan)
+        return Tripwire(await self._inner.open(spec), self._plan, self.awake)
 
     async def ping(self) -> None:
         """Ping."""
@@ -129,6 +133,40 @@ async def test_a_crash_anywhere_makes_at_most_one_request_and_one_outcome(
     await after.close()
     for left in crashed.tasks:
         left.cancel()
+
+
+async def test_who_slept_between_claim_and_request_makes_none_when_another_has_taken_over(store: Store) -> None:
+    """The other gave the claim up, told the send as unknown and made the thread's next one: a request now would come behind that."""
+    wire, sheet, clock, sleepy = Wire(), Sheet(), ManualClock(NOON), TrippedStore(store, {0: "sleep after"})
+    frozen = await world(store=sleepy, wire=wire, sheet=sheet, clock=clock)
+    asleep = frozen.begin(record(send()))
+    await settled(frozen, asleep)
+    other = await world(store=store, wire=wire, sheet=sheet, clock=clock, instance="outbound-1")
+    task = other.begin(record(send()))
+    await settled(other, task)
+    while not task.done():
+        await other.advance(2)
+        await settled(other, task)
+    sleepy.awake.set()
+    await settled(frozen, asleep)
+    assert asleep.done()
+    assert (wire.counts()["s1"], set(sheet.outcomes())) == (0, {("s1", "unknown")})
+    for one in (frozen, other):
+        await one.close()
+
+
+async def test_who_slept_between_claim_and_request_claims_again_and_sends(store: Store) -> None:
+    """Nobody has taken over: the send is made, once."""
+    wire, sheet, clock, sleepy = Wire(), Sheet(), ManualClock(NOON), TrippedStore(store, {0: "sleep after"})
+    frozen = await world(store=sleepy, wire=wire, sheet=sheet, clock=clock)
+    asleep = frozen.begin(record(send()))
+    await settled(frozen, asleep)
+    await frozen.advance(15)
+    sleepy.awake.set()
+    await settled(frozen, asleep)
+    assert asleep.done()
+    assert (wire.counts()["s1"], sheet.outcomes()) == (1, [("s1", "accepted")])
+    await frozen.close()
 
 
 async def test_a_crash_before_the_outcome_is_told_tells_it_later(store: Store) -> None:
