@@ -16,9 +16,10 @@ from aiokafka.errors import KafkaError
 import shared.engine.publisher
 from services.outbound import app as outbound
 from services.outbound.ledger import Stored
+from services.outbound.settings import OutboundSettings
 from services.outbound.state import LedgerEntry
 from services.router.core import replies
-from shared.engine.batch import BatchWork
+from shared.engine.batch import BatchWork, Failed
 from shared.engine.document import Document
 from shared.engine.kafka import ReducerLoop
 from shared.engine.records import Record
@@ -63,19 +64,19 @@ def commit_before_publish() -> Iterator[None]:
     """The offsets are committed once the states are saved, the outputs go out afterwards."""
     work_on = ReducerLoop._work_on
 
-    async def mutated(self: ReducerLoop[Any], fetched: Any) -> Any:
+    async def mutated(self: ReducerLoop[Any], fetched: Any, generation: int) -> Any:
         publish = self._work._publish
 
-        async def after_commit(plans: Mapping[int, Plan[Any]]) -> None:
+        async def after_commit(plans: Mapping[int, Plan[Any]]) -> list[Failed]:
             done = {TopicPartition(topic.name, plan.shard): offset for plan in plans.values() for topic, offset in plan.commits.items()}
             mine = {place: offset for place, offset in done.items() if self._consumer and place in self._consumer.assignment()}
             if mine and self._consumer is not None:
                 with suppress(KafkaError):
                     await self._consumer.commit(mine)
-            await publish(plans)
+            return await publish(plans)
 
         with patch.object(self._work, "_publish", after_commit):
-            return await work_on(self, fetched)
+            return await work_on(self, fetched, generation)
 
     with patch.object(ReducerLoop, "_work_on", mutated):
         yield
@@ -126,10 +127,11 @@ def outbox_emptied_before_the_acknowledgement() -> Iterator[None]:
     """The outputs are handed over, and taken to have arrived."""
     publish = BatchWork._publish
 
-    async def mutated(self: BatchWork[Any], plans: Mapping[int, Plan[Any]]) -> None:
+    async def mutated(self: BatchWork[Any], plans: Mapping[int, Plan[Any]]) -> list[Failed]:
         going = asyncio.create_task(publish(self, plans))
         going.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.sleep(0)
+        return []
 
     with patch.object(BatchWork, "_publish", mutated):
         yield
@@ -158,8 +160,8 @@ def seek_back_one_topic() -> Iterator[None]:
     """After a failure only one topic of the partition is read again."""
     give_back = ReducerLoop._give_back
 
-    async def mutated(self: ReducerLoop[Any], consumer: Any, *rest: Any) -> None:
-        await give_back(self, _OneTopic(consumer), *rest)
+    async def mutated(self: ReducerLoop[Any], consumer: Any, *rest: Any, **named: Any) -> None:
+        await give_back(self, _OneTopic(consumer), *rest, **named)
 
     with patch.object(ReducerLoop, "_give_back", mutated):
         yield
@@ -169,15 +171,17 @@ def seek_back_one_topic() -> Iterator[None]:
 def second_batch_before_the_acknowledgement() -> Iterator[None]:
     """All batches of a partition are sent at once."""
 
-    async def mutated(producer: Any, left: Any) -> list[Any]:
+    async def mutated(producer: Any, left: Any, *_: Any) -> tuple[list[Any], dict[Any, Exception]]:
         acknowledgements = [
-            await producer.send_batch(batch, topic, partition=partition) for topic, partition, batches in left for batch in list(batches)
+            await producer.send_batch(batch, place.topic, partition=place.partition)
+            for place, batches in left
+            for batch, _ in list(batches)
         ]
         if acknowledgements:
             await asyncio.wait(acknowledgements)
         for acknowledgement in acknowledgements:
             acknowledgement.result()
-        return []
+        return [], {}
 
     with patch.object(shared.engine.publisher, "_write_next", mutated):
         yield
@@ -295,6 +299,14 @@ def letters_not_in_the_outbox() -> Iterator[None]:
 
 Mutation = Callable[[], AbstractContextManager[None]]
 
+
+@contextmanager
+def request_on_a_stale_claim() -> Iterator[None]:
+    """Who slept after a claim makes the request, whatever others made of the send and of the thread meanwhile."""
+    with patch.object(OutboundSettings, "claim_fresh_seconds", property(lambda _self: float("inf"))):
+        yield
+
+
 MUTATIONS: dict[str, Mutation] = {
     "publish before save": publish_before_save,
     "no version check": no_version_check,
@@ -312,4 +324,5 @@ MUTATIONS: dict[str, Mutation] = {
     "failed commit of the worker not tried again": failed_commit_left,
     "timer not armed again when the clock is set back": unfired_timer_left,
     "dead letter not in the outbox": letters_not_in_the_outbox,
+    "request on a stale claim": request_on_a_stale_claim,
 }

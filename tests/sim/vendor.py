@@ -74,8 +74,10 @@ class Vendor:
     # --- sends ------------------------------------------------------------------------------------------------------
 
     async def send(self, process: Process, request: HttpRequest) -> HttpAnswer:
-        """Answer a request of `process`. Raises RequestNotSentError and AnswerLostError as the real transport does."""
-        await self.faults.cross(process, "HTTP request")
+        """Answer a request of `process`. Raises RequestNotSentError and AnswerLostError as the real transport does.
+
+        Whatever befalls the process once the request is handed over, the request is on its way.
+        """
         fate = self.faults.http(process)
         if fate is HttpFate.NOT_SENT:
             raise RequestNotSentError("No connection to the channel (simulated).")
@@ -84,6 +86,7 @@ class Vendor:
             raise AnswerLostError("The request left and its answer was lost (simulated).")
         arrival: asyncio.Future[HttpAnswer] = self.loop.create_future()
         self.loop.at(self.chance.random() * 0.02, self._arrive, process.name, request, fate, arrival)
+        await self.faults.cross(process, "HTTP request")
         answer = await arrival
         await self.faults.cross(process, "HTTP answer")
         if fate is HttpFate.SLOW:
