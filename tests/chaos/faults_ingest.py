@@ -136,6 +136,7 @@ async def refused_bodies(trial: Trial) -> None:
         holds=not forged,
         seen=f"{len(house.records.events(MessageReceived)) - received} others meanwhile",
     )
+    await house.until(lambda: len(house.records.events(WebhookRejected)) - rejected >= quarantined, PATIENCE_SECONDS)
     new_rejected = len(house.records.events(WebhookRejected)) - rejected
     trial.check("what was signed and unreadable is quarantined", holds=new_rejected == quarantined, seen=new_rejected)
     await house.gauges.sample()
