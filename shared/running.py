@@ -82,8 +82,10 @@ class Surroundings:
             fetch_wait_milliseconds=settings.fetch_wait_milliseconds,
         )
 
-    def publisher(self, purpose: str, *, laggards_seconds: float = LAGGARDS_SECONDS) -> KafkaPublisher:
-        """Return a publisher of its own for `purpose`; see PublisherOptions for the laggards."""
+    def publisher(
+        self, purpose: str, *, timeout_seconds: float | None = None, laggards_seconds: float = LAGGARDS_SECONDS
+    ) -> KafkaPublisher:
+        """Return a publisher of its own for `purpose`; its time-out is that of the settings where none is given."""
         settings = self.settings
         return KafkaPublisher(
             PublisherOptions(
@@ -91,7 +93,7 @@ class Surroundings:
                 topic_prefix=settings.topic_prefix,
                 partitions=settings.partitions,
                 client_id=f"{purpose}-{settings.instance}",
-                timeout_seconds=settings.publish_timeout_seconds,
+                timeout_seconds=timeout_seconds or settings.publish_timeout_seconds,
                 laggards_seconds=laggards_seconds,
             )
         )

@@ -143,7 +143,7 @@ class ServiceSettings(KafkaSettings):
         default=DEAD_LETTERS_PER_MINUTE_MAX, ge=1, description="More dead letters in a minute stop a reducer, and make outbound wait."
     )
     session_timeout_seconds: float = Field(default=45.0, ge=6, le=300, description="How long Kafka waits for a silent process.")
-    publish_timeout_seconds: float = Field(default=15.0, gt=0, le=120, description="How long one write to Kafka may take.")
+    publish_timeout_seconds: float = Field(default=5.0, gt=0, le=120, description="How long one write to Kafka may take.")
     store_timeout_seconds: float = Field(
         default=STORE_TIMEOUT_SECONDS, gt=0, le=120, description="How long one call of the store may take."
     )

@@ -82,8 +82,9 @@ async def serve(settings: ServiceSettings, ingest: IngestSettings) -> None:
     async with surroundings("ingest", settings) as around:
         status = LoopStatus()
         around.statuses.append(status)
-        # Who waits behind a write that a sick partition holds up still has half of the time for its own.
-        publisher = around.publisher("ingest", laggards_seconds=ingest.limits.publish_seconds / 2)
+        # No webhook waits for a write longer than that; and who waits behind one that a sick partition holds up has half of it left.
+        seconds = ingest.limits.publish_seconds
+        publisher = around.publisher("ingest", timeout_seconds=seconds, laggards_seconds=seconds / 2)
         watched = WatchedPublisher(GroupingPublisher(publisher))
         app = create_app(
             channels=channels,

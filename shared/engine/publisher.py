@@ -53,7 +53,7 @@ class PublisherOptions:
     topic_prefix: str
     partitions: int
     client_id: str
-    timeout_seconds: float = 15.0
+    timeout_seconds: float = 5.0
     connect_timeout_seconds: float = 5.0
     laggards_seconds: float = LAGGARDS_SECONDS
 
@@ -80,6 +80,7 @@ class KafkaPublisher:
                 failed = await self._write_all(parts, written)
         except (KafkaError, TimeoutError, OSError) as error:
             failed = dict.fromkeys((part.place for part in parts), error)
+            self._suspects.update(failed)
         except BaseException:
             await self._discard()
             raise
@@ -105,8 +106,7 @@ class KafkaPublisher:
             wait_for = _Patience(self._options.laggards_seconds, self._suspects)
             left, refused = await _write_next(producer, left, wait_for, written)
             failed |= refused
-        if len(failed) < len(parts):  # else the broker is in trouble, not these partitions
-            self._suspects = (self._suspects - {part.place for part in parts}) | failed.keys()
+        self._suspects = (self._suspects - {part.place for part in parts}) | failed.keys()
         return failed
 
     async def close(self) -> None:
