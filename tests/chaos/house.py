@@ -37,6 +37,8 @@ from tests.chaos.gauges import Gauges
 from tests.chaos.records import Records
 
 ROOT = Path(__file__).resolve().parents[2]
+IN_SYNC_MIN = 2
+"""`min.insync.replicas` where there are several brokers, of two replicas: without one of them a partition takes no writes."""
 SESSION_SECONDS = 6.0
 """How long the broker waits for a silent process here: the shortest that the services take, so that faults need not last."""
 CUSTOMERS = 240
@@ -233,7 +235,7 @@ async def open_house(
             environment=ENVIRONMENT,
             emulator={**EMULATOR, **DELIVERY},
             emulator_port=emulator_port,
-            layout=TopicLayout(6, replicas=2, in_sync_min=2) if needs.brokers > 1 else None,
+            layout=TopicLayout(6, replicas=2, in_sync_min=IN_SYNC_MIN) if needs.brokers > 1 else None,
             broker=lambda _directory: broker_behind_edges(kafka, edges),
             environment_of=environment_of,
             command_of=lambda service: _command(service, sabotaged),
