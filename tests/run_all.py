@@ -18,6 +18,9 @@ TEST_PROCESSES_MAX = 4
 RULES_TESTS = ("tests/services", "tests/flow", "tests/shared/engine/test_step.py", "tests/shared/engine/test_batch.py")
 """What covers the rules: these run under coverage, which doubles their cost, and the others without."""
 SIMULATION_MINUTES = 3
+CHAOS_MINUTES = 5
+CHAOS_SEED = 293_869
+"""Some twenty-five faults, all kinds of the mix among them: what fails in one run is there in the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def stages() -> tuple[tuple[Check, ...], ...]:
         (Check("full branch coverage of the rules", _module("tests.tidy.core_coverage")),),
         (Check("tests", others),),
         (Check("simulation", _module("tests.sim", "--minutes", str(SIMULATION_MINUTES), "--draw", _commit())),),
+        (Check("chaos", _module("tests.chaos", "--minutes", str(CHAOS_MINUTES), "--seed", str(CHAOS_SEED), "--no-write")),),
     )
 
 
