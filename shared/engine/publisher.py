@@ -36,7 +36,6 @@ PLACES_SHOWN_MAX = 5
 
 logger = structlog.get_logger(__name__)
 
-
 Written = Callable[[Sequence[Publication]], None]
 """Hears, batch by batch, which publications are acknowledged, as soon as they are."""
 
@@ -53,7 +52,7 @@ class PublisherOptions:
     topic_prefix: str
     partitions: int
     client_id: str
-    timeout_seconds: float = 5.0
+    timeout_seconds: float = 15.0
     connect_timeout_seconds: float = 5.0
     laggards_seconds: float = LAGGARDS_SECONDS
 
@@ -102,9 +101,9 @@ class KafkaPublisher:
         producer = await self._connected()
         left = [(part.place, _batches(producer, part.publications)) for part in parts]
         failed: dict[_Place, Exception] = {}
+        patience = _Patience(self._options.laggards_seconds, self._suspects)
         while left:
-            wait_for = _Patience(self._options.laggards_seconds, self._suspects)
-            left, refused = await _write_next(producer, left, wait_for, written)
+            left, refused = await _write_next(producer, left, patience, written)
             failed |= refused
         self._suspects = (self._suspects - {part.place for part in parts}) | failed.keys()
         return failed
