@@ -19,8 +19,8 @@ from shared.events.work import AssignmentMade, QueuePositionChanged
 from shared.topics import COMMANDS
 
 WINDOW_SECONDS = 24 * 3600
-WINDOW_LEFT_SECONDS = 30
-"""What is left of the window in the scenes about it: more than the safety margin, less than anybody's patience."""
+WINDOW_LEFT_SECONDS = 38
+"""What is left of the window in the scenes about it: the safety margin and some seconds, in which the bot answers; less than patience."""
 SUPERVISOR = Author(kind=AuthorKind.INTEGRATION, id="supervisor", name="Supervisor")
 
 
