@@ -74,7 +74,7 @@ async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> No
         await seed(seeded, "conversation", conversations(count, PARTITIONS))
         for active, words in ((min(sizes.active, count), f"{sizes.active:,} of them"), (count, "all")):
             store = directory / f"{count}.{active}.sqlite3"
-            await asyncio.to_thread(shutil.copyfile, seeded, store)  # the topics of each run begin at 0, and a store remembers offsets
+            await asyncio.to_thread(_copy_to_disk, seeded, store)  # the topics of each run begin at 0, and a store remembers offsets
             place = Place(bootstrap, fresh_prefix(f"c{count}"), PARTITIONS)
             await place.make()
             progress(f"{sizes.events:,} events on {count:,} conversations, {words} active")
@@ -93,6 +93,13 @@ async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> No
         dearer = (works[-1].cpu_microseconds / works[0].cpu_microseconds - 1) * 100
         report(NAME, "loss of events per second from the fewest to the most conversations", slower, "%", **details)
         report(NAME, "growth of CPU per event from the fewest to the most conversations", dearer, "%", **details)
+
+
+def _copy_to_disk(source: Path, copy: Path) -> None:
+    """Copy the file and wait until it is on the disk: else the reducer's first wait for the disk writes all of it."""
+    shutil.copyfile(source, copy)
+    with copy.open("rb+") as written:
+        os.fsync(written.fileno())
 
 
 def drawn_from(active: int, *, among: int | None = None) -> Callable[[int], int]:
