@@ -8,8 +8,7 @@ cannot be read) is reported and nothing of it is done; its neighbours go on.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -18,44 +17,29 @@ import structlog
 from opentelemetry.trace import Span, SpanKind
 from pydantic import BaseModel
 
-from shared.clock import Clock, from_epoch_milliseconds, to_epoch_milliseconds
+from shared.clock import Clock
 from shared.engine.dead_letters import DeadLetterLimit
-from shared.engine.document import DIRTY_INDEX, DUE_INDEX, Document, DocumentCodec
+from shared.engine.document import Document, DocumentCodec, StaleDocumentError
+from shared.engine.intake import Failed, Input, Intake
 from shared.engine.options import LoopOptions
-from shared.engine.placement import partition_of
 from shared.engine.records import PartlyWrittenError, Publication, Publisher, Record
 from shared.engine.shards import Shards
 from shared.engine.step import Engine, Plan, TimerDue
-from shared.errors import BrokerUnavailableError, ParleyError
-from shared.ids import digest
+from shared.engine.timers import DIRTY_CLEANED_MAX, Timers
+from shared.errors import BrokerUnavailableError
 from shared.metrics import Metrics, ReducerMetrics
-from shared.store.port import DOCUMENT_BYTES_MAX, Collection, StoredDocument, StoreUnavailableError
+from shared.store.port import DOCUMENT_BYTES_MAX, Collection, StoredDocument
 from shared.topics import Topic
 from shared.tracing import batch_span, link
 
 S = TypeVar("S", bound=BaseModel)
-T = TypeVar("T")
-Input = Record | TimerDue
-Failed = tuple[Exception, set[int]]
-"""What went wrong, and for which shards."""
 
 BREATH_SECONDS = 0.01
 """How long a batch computes before the event loop gets a turn."""
 STATE_BYTES_MAX = DOCUMENT_BYTES_MAX - 256 * 1024
 """Largest document that is saved: what a key remembers beside its state must find room in it even when the state can grow no more."""
-DIRTY_CLEANED_MAX = 200
-"""How many marks of published timers are taken away in one save."""
-DIGESTS_SHOWN_MAX = 5
 
 logger = structlog.get_logger(__name__)
-
-
-class StaleDocumentError(Exception):
-    """Another process saved a document first: we are, or were, not the only owner of the shard."""
-
-
-class UnreadableDocumentError(ParleyError):
-    """Documents in the store cannot be read by this version: their shards wait for one that can, or for an operator."""
 
 
 @dataclass(slots=True)
@@ -83,17 +67,22 @@ class BatchWork(Generic[S]):
         self._engine = engine
         self._collection = collection
         self._publisher = publisher
-        self._options = options
         self._clock = clock
         self._name = engine.reducer.name
         self._codec: DocumentCodec[S] = DocumentCodec(engine.reducer.state)
         self._limit = DeadLetterLimit(options.dead_letters_per_minute_max)
-        self._done: dict[tuple[str, int], int] = {}
         self._breathed_seconds = 0.0
-        self._unreadable: dict[int, set[str]] = {}
-        self._unflushed: list[Failed] = []
         self._meters = ReducerMetrics(metrics, self._name)
         self.shards: Shards[S] = Shards(options.documents_cached_max)
+        self._intake: Intake[S] = Intake(engine, collection, self._publish, shards=self.shards, codec=self._codec, options=options)
+        self._timers: Timers[S] = Timers(
+            collection,
+            self._intake,
+            shards=self.shards,
+            codec=self._codec,
+            meters=self._meters,
+            per_batch_max=options.timers_per_batch_max,
+        )
 
     def now(self) -> datetime:
         """Return the moment, as the work sees it."""
@@ -105,11 +94,10 @@ class BatchWork(Generic[S]):
         started = self._clock.monotonic_seconds()
         pending: dict[int, list[Input]] = {shard: list(records) for shard, records in by_shard.items() if records}
         had_records = bool(pending)
-        self._note_starts(by_shard)
-        self._unreadable, self._unflushed = {}, []
+        self._intake.begin(by_shard)
         try:
-            await self._flush()
-            for shard, keys in (await self._due_timers()).items():
+            await self._timers.flush()
+            for shard, keys in (await self._timers.due(self._clock.now())).items():
                 pending[shard] = [*(TimerDue(key) for key in keys), *pending.get(shard, [])]
         except Exception as error:  # noqa: BLE001 # whatever failed, the shards are given back and the loop says what it was
             outcome.failed.append((error, set(self.shards.owned) | set(pending)))
@@ -117,13 +105,13 @@ class BatchWork(Generic[S]):
         if pending:
             with batch_span("process", self._name, kind=SpanKind.CONSUMER, count=sum(map(len, pending.values()))) as span:
                 while pending and outcome.stopped is None:
-                    pending = await self._round(self._workable(pending), outcome, span)
-        outcome.failed.extend([*self._unread(), *self._unflushed])
+                    pending = await self._round(self._intake.workable(pending), outcome, span)
+        outcome.failed.extend(self._intake.failed())
         if had_records:
             self._meters.batch_seconds.observe(self._clock.monotonic_seconds() - started)
             self._meters.batch_records.observe(sum(map(len, by_shard.values())))
         if not outcome.failed and (not had_records or len(self.shards.dirty_keys) >= DIRTY_CLEANED_MAX):
-            await self._clean(outcome)
+            outcome.failed.extend(await self._timers.clean())
         self._meters.cached_documents.set(len(self.shards))
         return outcome
 
@@ -131,8 +119,8 @@ class BatchWork(Generic[S]):
         """Take each shard's inputs as far as one step goes; return what is left over for the next round."""
         plans: dict[int, Plan[S]] = {}
         try:
-            documents = await self._load(pending)
-            pending = self._workable(pending)
+            documents = await self._intake.load(pending)
+            pending = self._intake.workable(pending)
             rows: dict[int, list[StoredDocument]] = {}
             for shard, inputs in pending.items():
                 plans[shard], rows[shard] = self._planned(shard, inputs, documents)
@@ -173,27 +161,6 @@ class BatchWork(Generic[S]):
                 for key, size in too_large.items()
             }
 
-    def _workable(self, pending: dict[int, list[Input]]) -> dict[int, list[Input]]:
-        """Return `pending` without the shards that have to wait: see `_waits`."""
-        return {shard: inputs for shard, inputs in pending.items() if not self._waits(shard)}
-
-    def _waits(self, shard: int) -> bool:
-        """Return whether a document of `shard` was found that cannot be read, or an outbox that cannot be published now."""
-        return shard in self._unreadable or any(shard in shards for _, shards in self._unflushed)
-
-    def _unread(self) -> list[Failed]:
-        """Return what is to be said of the documents that cannot be read: each shard is given back alone, and stays as it is."""
-        return [
-            (
-                UnreadableDocumentError(
-                    f"{self._name}: {len(keys)} documents in the store cannot be read by this version (digests of their keys: "
-                    f"{', '.join(sorted(keys)[:DIGESTS_SHOWN_MAX])}); shard {shard} waits: run the version that wrote them, or restore them"
-                ),
-                {shard},
-            )
-            for shard, keys in self._unreadable.items()
-        ]
-
     async def _breathe(self) -> None:
         """Let the heartbeat and the reads go on, if they were held up for a while: a turn of the event loop costs as much as an event."""
         now = self._clock.monotonic_seconds()
@@ -201,77 +168,12 @@ class BatchWork(Generic[S]):
             await asyncio.sleep(0)
             self._breathed_seconds = now
 
-    # --- load, save, publish --------------------------------------------------------------------------------------
-
-    async def _load(self, pending: Mapping[int, Sequence[Input]]) -> dict[str, Document[S]]:
-        """Return the documents of all keys in `pending`: from memory, else from the store."""
-        found: dict[str, Document[S]] = {}
-        missing: set[str] = set()
-        for inputs in pending.values():
-            for one in inputs:
-                key = one.key if isinstance(one, TimerDue) else (one.key or b"").decode("utf-8", "replace")
-                if key in found or key in missing:
-                    continue
-                document = self.shards.get(key)
-                if document is None:
-                    missing.add(key)
-                else:
-                    found[key] = document
-        if missing:
-            stored = await self._in_time(self._collection.load(missing))
-            found.update({document.key: document for document in await self._taken_in(stored.values())})
-        return found
-
-    async def _taken_in(self, rows: Iterable[StoredDocument]) -> list[Document[S]]:
-        """Return the documents in `rows`, their outboxes published first, unless they are known to be acknowledged.
-
-        Before the step, not with it: a save would carry the old outbox along, and a key that is loaded each time it is
-        touched would publish all that it ever said.
-        """
-        documents = [document for row in rows if (document := self._decoded(row)) is not None]
-        left: dict[int, list[Document[S]]] = defaultdict(list)
-        for document in documents:
-            if document.outbox and not self._is_acknowledged(document):
-                left[document.shard].append(document)
-        failed = await self._publish({shard: self._engine.flush(shard, chosen) for shard, chosen in left.items()})
-        self._unflushed.extend(failed)
-        taken = [document for document in documents if not any(document.shard in shards for _, shards in failed)]
-        for document in taken:
-            document.outbox.clear()
-        return taken
-
-    def _decoded(self, row: StoredDocument) -> Document[S] | None:
-        """Return the document in a row; None where it cannot be read, which is noted for its shard."""
-        try:
-            return self._codec.from_stored(row)
-        except (ValueError, TypeError):  # pydantic's errors are ValueErrors; they repeat content, so they are not passed on
-            shard = row.fields.get("shard")
-            owner = shard if isinstance(shard, int) else partition_of(row.key.encode(), self._engine.partitions)
-            self._unreadable.setdefault(owner, set()).add(digest(row.key))
-            return None
-
-    def _is_acknowledged(self, document: Document[S]) -> bool:
-        """Return whether the document's outbox is known to be acknowledged, because the record that made it is done.
-
-        A record is done, and its offset may be committed, only after the acknowledgement; a timer's outbox has no record.
-        """
-        topic = document.last_topic
-        if topic is None or document.dirty:
-            return False
-        return document.applied[topic] < self._done.get((topic, document.shard), 0)
-
-    def _note_starts(self, by_shard: Mapping[int, Sequence[Record]]) -> None:
-        """Take note of where reading begins: what lies before it was committed, so it is done."""
-        for shard, records in by_shard.items():
-            for record in records:
-                self._done.setdefault((record.topic.name, shard), record.offset)
-
     async def _save(self, plans: Mapping[int, Plan[S]], rows: Mapping[int, Sequence[StoredDocument]]) -> set[int]:
         """Save all changed documents, which are `rows`; return the shards where another process was faster."""
         changes = [row for found in rows.values() for row in found]
         if not changes:
             return set()
-        result = await self._in_time(self._collection.save(changes))
+        result = await self._intake.in_time(self._collection.save(changes))
         refused = result.stale | result.duplicate
         if not refused:
             return set()
@@ -303,7 +205,7 @@ class BatchWork(Generic[S]):
                 self.shards.put(document)
         for topic, offset in plan.commits.items():
             outcome.done[topic, plan.shard] = offset
-            self._done[topic.name, plan.shard] = max(offset, self._done.get((topic.name, plan.shard), 0))
+            self._intake.acknowledged(topic, plan.shard, offset)
         self._count(plan)
 
     def _count(self, plan: Plan[S]) -> None:
@@ -324,79 +226,6 @@ class BatchWork(Generic[S]):
             logger.error("gap.found", reducer=name, shard=plan.shard, gaps=counts.gaps)
         if plan.dead_letters:
             logger.error("records.dead_lettered", reducer=name, shard=plan.shard, count=len(plan.dead_letters), topic=f"dead.{name}")
-
-    # --- timers ---------------------------------------------------------------------------------------------------
-
-    async def _due_timers(self) -> dict[int, list[str]]:
-        """Return the keys whose timers are due, per shard, oldest first."""
-        now = self._clock.now()
-        due: dict[int, list[str]] = {}
-        for shard in self.shards.timers_to_look_up(now):
-            moment = to_epoch_milliseconds(now)
-            limit = self._options.timers_per_batch_max
-            rows = await self._in_time(self._collection.scan(DUE_INDEX.name, lower=(shard,), upper=(shard, moment), limit=limit))
-            self.shards.timers_looked_up(shard, now if len(rows) == limit else await self._next_due(shard, moment))
-            for row in rows:
-                self._observe_lateness(row, now)
-            for document in await self._taken_in(row for row in rows if self.shards.get(row.key) is None):
-                self.shards.put(document)
-            if rows and not self._waits(shard):
-                due[shard] = [row.key for row in rows]
-        return due
-
-    async def _next_due(self, shard: int, after_milliseconds: int) -> datetime | None:
-        rows = await self._in_time(self._collection.scan(DUE_INDEX.name, lower=(shard, after_milliseconds + 1), upper=(shard,), limit=1))
-        return from_epoch_milliseconds(int(rows[0].fields["due_at"] or 0)) if rows else None
-
-    def _observe_lateness(self, row: StoredDocument, now: datetime) -> None:
-        due_at = from_epoch_milliseconds(int(row.fields["due_at"] or 0))
-        self._meters.timer_lateness.observe(max(0.0, (now - due_at).total_seconds()))
-
-    # --- what timers left -----------------------------------------------------------------------------------------
-
-    async def _flush(self) -> None:
-        """Publish what timers left in outboxes: no input will bring those keys back. Page after page, each cleaned before the next."""
-        limit = self._options.timers_per_batch_max
-        for shard in sorted(self.shards.to_flush):
-            while True:
-                rows = await self._in_time(self._collection.scan(DIRTY_INDEX.name, lower=(shard,), upper=(shard,), limit=limit))
-                await self._take_marks(await self._taken_in(rows))
-                if len(rows) < limit or self._waits(shard):
-                    break
-            if not self._waits(shard):
-                self.shards.to_flush.discard(shard)
-
-    async def _clean(self, outcome: Outcome) -> None:
-        """Take the mark from documents whose timers' outputs are acknowledged."""
-        keys = list(self.shards.dirty_keys)[:DIRTY_CLEANED_MAX]
-        held = [document for document in map(self.shards.get, keys) if document is not None and not document.outbox]
-        try:
-            await self._take_marks(held)
-        except Exception as error:  # noqa: BLE001 # given back like any failed save
-            outcome.failed.append((error, {document.shard for document in held}))
-
-    async def _take_marks(self, documents: Sequence[Document[S]]) -> None:
-        """Save `documents` without the mark; their outboxes are acknowledged and empty."""
-        if not documents:
-            return
-        cleaned = [document.copy() for document in documents]
-        for document in cleaned:
-            document.dirty = False
-        result = await self._in_time(self._collection.save([self._codec.to_stored(document) for document in cleaned]))
-        if result.stale:
-            raise StaleDocumentError(f"{len(result.stale)} documents were saved by another process")
-        for document in cleaned:
-            document.version += 1
-            self.shards.put(document)
-
-    async def _in_time(self, call: Awaitable[T]) -> T:
-        """Return what the store answers, or raise StoreUnavailableError when it takes longer than the store's time-out."""
-        try:
-            async with asyncio.timeout(self._options.store_timeout_seconds):
-                return await call
-        except TimeoutError:
-            message = f"the store did not answer within {self._options.store_timeout_seconds} s"
-            raise StoreUnavailableError(message) from None
 
 
 def _without(plans: dict[int, Plan[S]], failed: Sequence[Failed]) -> dict[int, Plan[S]]:

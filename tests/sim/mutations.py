@@ -19,8 +19,9 @@ from services.outbound.ledger import Stored
 from services.outbound.settings import OutboundSettings
 from services.outbound.state import LedgerEntry
 from services.router.core import replies
-from shared.engine.batch import BatchWork, Failed
+from shared.engine.batch import BatchWork
 from shared.engine.document import Document
+from shared.engine.intake import Failed
 from shared.engine.kafka import ReducerLoop
 from shared.engine.records import Record
 from shared.engine.shards import Shards

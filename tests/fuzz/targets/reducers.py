@@ -16,7 +16,6 @@ from shared.engine.document import documents_of
 from shared.engine.options import LoopOptions
 from shared.engine.records import Publication, Record
 from shared.engine.reducer import Reducer
-from shared.engine.shards import Shards
 from shared.engine.step import Engine
 from shared.errors import InvalidEventError
 from shared.events.rejected import DeadLetter
@@ -55,7 +54,8 @@ class Reducers:
         self._maker = RecordMaker(reducer.inputs)
         self._log = Log()
         self._options = LoopOptions("", "", PARTITIONS, "fuzz", dead_letters_per_minute_max=10**9, documents_cached_max=DOCUMENTS_MAX)
-        self._work: BatchWork[Any] | None = None
+        self._engine = Engine(reducer, partitions=PARTITIONS, version="fuzz")
+        self._metrics = Metrics()
 
     @property
     def name(self) -> str:
@@ -93,15 +93,10 @@ class Reducers:
         return Ending.EVENTS if await self._applied(collection, bad) else Ending.IGNORED
 
     async def _anew(self, clock: ManualClock) -> tuple[BatchWork[Any], Collection]:
-        """Return the reducer's work with an empty memory and an empty store; making its codec each time would cost more than a case."""
+        """Return the reducer's work with an empty memory and an empty store."""
         self._log.publications = []
         collection = await MemoryStore().open(documents_of(self._reducer.name))
-        if self._work is None:
-            engine = Engine(self._reducer, partitions=PARTITIONS, version="fuzz")
-            self._work = BatchWork(engine, collection, self._log, options=self._options, clock=clock, metrics=Metrics())
-        work = self._work
-        work._collection, work._clock, work._done = collection, clock, {}
-        work.shards = Shards(DOCUMENTS_MAX)
+        work = BatchWork(self._engine, collection, self._log, options=self._options, clock=clock, metrics=self._metrics)
         work.shards.own(set(range(PARTITIONS)))
         return work, collection
 

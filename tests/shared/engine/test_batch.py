@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared.engine.batch import DIRTY_CLEANED_MAX, StaleDocumentError
+from shared.engine.document import StaleDocumentError
 from shared.engine.step import OUTBOX_ENTRIES_MAX
+from shared.engine.timers import DIRTY_CLEANED_MAX
 from shared.errors import BrokerUnavailableError
 from shared.store.port import StoreUnavailableError
 from shared.topics import COMMANDS

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from shared.engine import batch
-from shared.engine.batch import BatchWork, UnreadableDocumentError
+from shared.engine.batch import BatchWork
+from shared.engine.intake import UnreadableDocumentError
 from shared.engine.placement import partition_of
 from shared.engine.reducer import Decision, Output, TimerFired
 from shared.engine.step import Engine
