@@ -42,21 +42,33 @@ def _commit() -> str:
     return found.stdout.strip() or "no commit"
 
 
-def stages() -> tuple[tuple[Check, ...], ...]:
-    """Return the checks: those of one stage run side by side, the cheap ones come first."""
+Lane = tuple[Check, ...]
+"""Checks that follow one another."""
+
+
+def stages() -> tuple[tuple[Lane, ...], ...]:
+    """Return the checks: the lanes of one stage run side by side, the cheap checks come first.
+
+    What stands beside something else minds neither noise nor a shared core; tests of the real broker and chaos do, and run alone.
+    """
     processes = str(max(1, min(TEST_PROCESSES_MAX, os.cpu_count() or 1)))
     pytest = ("pytest", "-n", processes, "--dist", "loadfile", "--durations=10")
     rules = _module(*pytest, "--cov", "--cov-report=", *RULES_TESTS)
     others = _module(*pytest, *(f"--ignore={path}" for path in RULES_TESTS))
     return (
-        (Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),),
-        (Check("lint", (str(BIN / "ruff"), "check", "--quiet", ".")),),
-        (Check("types", (str(BIN / "mypy"),)), Check("import contracts", (str(BIN / "lint-imports"), "--no-cache"))),
-        (Check("tests of the rules", rules),),
-        (Check("full branch coverage of the rules", _module("tests.tidy.core_coverage")),),
-        (Check("tests", others),),
-        (Check("simulation", _module("tests.sim", "--minutes", str(SIMULATION_MINUTES), "--draw", _commit())),),
-        (Check("chaos", _module("tests.chaos", "--minutes", str(CHAOS_MINUTES), "--seed", str(CHAOS_SEED), "--no-write")),),
+        ((Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),),),
+        ((Check("lint", (str(BIN / "ruff"), "check", "--quiet", ".")),),),
+        (
+            (
+                Check("types", (str(BIN / "mypy"),)),
+                Check("import contracts", (str(BIN / "lint-imports"), "--no-cache")),
+                Check("tests of the rules", rules),
+                Check("full branch coverage of the rules", _module("tests.tidy.core_coverage")),
+            ),
+            (Check("simulation", _module("tests.sim", "--minutes", str(SIMULATION_MINUTES), "--draw", _commit())),),
+        ),
+        ((Check("tests", others),),),
+        ((Check("chaos", _module("tests.chaos", "--minutes", str(CHAOS_MINUTES), "--seed", str(CHAOS_SEED), "--no-write")),),),
     )
 
 
@@ -81,11 +93,19 @@ async def run(check: Check, *, alone: bool) -> int:
     return code
 
 
+async def run_lane(lane: Lane, *, alone: bool) -> int:
+    """Run the checks of a lane up to the first that fails; return its exit code."""
+    for check in lane:
+        if code := await run(check, alone=alone):
+            return code
+    return 0
+
+
 async def run_stages(only: str | None) -> int:
     """Run the stages; stop after the first in which a check failed and return its exit code."""
     for stage in stages():
-        chosen = [check for check in stage if only in {None, check.title}]
-        codes = await asyncio.gather(*(run(check, alone=len(chosen) == 1) for check in chosen))
+        lanes = [chosen for lane in stage if (chosen := tuple(check for check in lane if only in {None, check.title}))]
+        codes = await asyncio.gather(*(run_lane(lane, alone=len(lanes) == 1) for lane in lanes))
         if failed := next((code for code in codes if code), 0):
             return failed
     return 0
@@ -99,7 +119,7 @@ def _say(line: str) -> None:
 def main() -> int:
     """Run the checks."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python -m tests.run_all --only tests")
-    parser.add_argument("--only", choices=[check.title for stage in stages() for check in stage], help="run just this one")
+    parser.add_argument("--only", choices=[check.title for stage in stages() for lane in stage for check in lane], help="run just this one")
     return asyncio.run(run_stages(parser.parse_args().only))
 
 
