@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.engine.connection import Servers, client_options
 from shared.engine.refusals import refusal
+from shared.engine.replica_placement import Broker, placement_of, replica_placement
 from shared.errors import BrokerUnavailableError, ParleyError
 from shared.topics import RECORD_BYTES_MAX, Topic
 
@@ -35,6 +36,7 @@ class TopicLayout:
 async def create_topics(bootstrap_servers: Servers, topic_prefix: str, topics: Sequence[Topic], layout: TopicLayout) -> list[str]:
     """Make the topics that are missing; return the names of those that were made.
 
+    They are placed like those that are there, else as `replica_placement` says: the same partition number on the same brokers.
     Raises TopicError where Kafka refuses one, BrokerUnavailableError where it does not answer within ADMIN_TIMEOUT_SECONDS.
     """
     admin = AIOKafkaAdminClient(**client_options(bootstrap_servers))
@@ -44,7 +46,9 @@ async def create_topics(bootstrap_servers: Servers, topic_prefix: str, topics: S
             existing = set(await admin.list_topics())
             missing = [topic for topic in topics if topic_prefix + topic.name not in existing]
             if missing:
-                answer = await admin.create_topics([_new_topic(topic_prefix, topic, layout) for topic in missing])
+                present = [name for topic in topics if (name := topic_prefix + topic.name) in existing]
+                placement = await _placement(admin, present, layout)
+                answer = await admin.create_topics([_new_topic(topic_prefix, topic, layout, placement) for topic in missing])
                 _check(answer.topic_errors)
     except (KafkaError, TimeoutError, OSError) as error:
         raise BrokerUnavailableError(f"Kafka at {bootstrap_servers} {await refusal(bootstrap_servers, error)}: is it running?") from None
@@ -53,12 +57,23 @@ async def create_topics(bootstrap_servers: Servers, topic_prefix: str, topics: S
     return [topic_prefix + topic.name for topic in missing]
 
 
-def _new_topic(prefix: str, topic: Topic, layout: TopicLayout) -> NewTopic:
-    """Return the order for one topic."""
+async def _placement(admin: AIOKafkaAdminClient, present: Sequence[str], layout: TopicLayout) -> dict[int, list[int]] | None:
+    """Return where partitions are to lie: as in the topics that are `present`; None where there are too few brokers, which Kafka tells."""
+    for described in await admin.describe_topics(list(present)) if present else ():
+        if (placement := placement_of(described, layout.partitions, layout.replicas)) is not None:
+            return placement
+    cluster = await admin.describe_cluster()
+    brokers = [Broker(one["node_id"], one.get("rack")) for one in cluster["brokers"]]
+    return replica_placement(layout.partitions, layout.replicas, brokers) if len(brokers) >= layout.replicas else None
+
+
+def _new_topic(prefix: str, topic: Topic, layout: TopicLayout, placement: dict[int, list[int]] | None) -> NewTopic:
+    """Return the order for one topic. Kafka wants either its partitions placed or their numbers, never both."""
     return NewTopic(
         name=prefix + topic.name,
-        num_partitions=layout.partitions,
-        replication_factor=layout.replicas,
+        num_partitions=layout.partitions if placement is None else -1,
+        replication_factor=layout.replicas if placement is None else -1,
+        replica_assignments=placement,
         topic_configs={
             "retention.ms": str(topic.retention_milliseconds),
             "min.insync.replicas": str(layout.in_sync_min),
