@@ -37,8 +37,8 @@ FULL: Mapping[str, Run] = MappingProxyType(
 )
 QUICK: Mapping[str, Run] = MappingProxyType(
     {
-        backlog.NAME: lambda: backlog.run(4_000, 200),
-        growth.NAME: lambda: growth.run(growth.Sizes(2_000, 200, (500, 5_000), (1,), (1, 2), 500)),
+        backlog.NAME: lambda: backlog.run(4_000, 200, rounds=1),
+        growth.NAME: lambda: growth.run(growth.Sizes(2_000, 200, (500, 5_000), (1,), (1, 2), 500, rounds=1)),
         timers.NAME: lambda: timers.run(armed=5_000, seconds=4.0, ending_per_second=50, messages_per_second=100, start_seconds=6.0),
         recovery.NAME: lambda: recovery.run(rate=100, session_seconds=6.0, steady_seconds=1.0),
         ingest.NAME: lambda: ingest.run(closed_seconds=2.0, open_seconds=3.0),

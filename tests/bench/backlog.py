@@ -3,6 +3,9 @@
 Every contender reads the same kind of topic, decides by the same rules and writes the same outputs with acks=all; those that keep state
 in SQLite keep it with the same durability. Each runs as a process of its own on one core. The slow ones get a smaller topic of the same
 shape (as many messages per conversation), since they would take minutes for the large one.
+
+All run in turn, several times, on topics and files that are new each time; the figures are medians, the ratios medians of each round's,
+so that something else on the machine spoils one round and not the figure.
 """
 
 from __future__ import annotations
@@ -12,8 +15,11 @@ import asyncio
 import importlib
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from devstack.kafka import kafka_bootstrap_servers
@@ -29,6 +35,8 @@ PARTITIONS = 6
 SMALL_SHARE = 20
 """The slow contenders get one in so many of the events, and of the conversations."""
 CONTENDERS = ("parley", "raw", "records", "textbook", "quix", "queue_and_lock")
+SLOW = ("textbook", "queue_and_lock")
+ROUNDS = 3
 TITLES = {
     "parley": "the reducer",
     "raw": "pass-through, whole batches",
@@ -45,19 +53,39 @@ GOAL_MEGABYTES = 400
 Measured = dict[str, Any]
 
 
-async def run(events: int, conversations: int, only: tuple[str, ...] = CONTENDERS) -> None:
-    """Fill the topics, run the contenders in turn, report."""
+async def run(events: int, conversations: int, only: Sequence[str] = CONTENDERS, rounds: int = ROUNDS) -> None:
+    """Run the contenders in turn, `rounds` times; report."""
+    found: dict[str, list[Measured]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as directory:
         async with kafka_bootstrap_servers(Path(directory) / "kafka") as bootstrap:
-            large = await _filled(Contest(bootstrap, fresh_prefix(NAME), PARTITIONS, directory, events), conversations)
-            small = await _filled(
-                replace(large, prefix=fresh_prefix("small"), events=max(2, events // SMALL_SHARE)), max(1, conversations // SMALL_SHARE)
-            )
-            ours = await _ours(large, conversations)
-            large = replace(large, outputs_per_event=ours["outputs"] / events)
-            for name in CONTENDERS[1:]:
-                if name in only:
-                    await _baseline(name, small if name in {"textbook", "queue_and_lock"} else large, ours)
+            for number in range(rounds):
+                progress(f"round {number + 1} of {rounds}")
+                place = Path(directory) / f"round-{number}"
+                place.mkdir()
+                contest = Contest(bootstrap, fresh_prefix(NAME), PARTITIONS, str(place), events)
+                for name, measured in await _round(contest, conversations, only):
+                    found[name].append(measured)
+    ours = found.pop("parley")
+    _report_ours(ours, conversations)
+    for name, theirs in found.items():
+        _report_baseline(TITLES[name], theirs, ours, GOALS_TIMES.get(name))
+
+
+async def _round(contest: Contest, conversations: int, only: Sequence[str]) -> list[tuple[str, Measured]]:
+    """Fill the topics, run ours and the chosen ones of the others; return what each measured."""
+    large = await _filled(contest, conversations)
+    smaller = replace(large, prefix=fresh_prefix("small"), events=max(2, large.events // SMALL_SHARE))
+    small = await _filled(smaller, max(1, conversations // SMALL_SHARE))
+    ours = await _measured("parley", large)
+    large = replace(large, outputs_per_event=ours["outputs"] / large.events)
+    found = [("parley", ours)]
+    for name in CONTENDERS[1:]:
+        if name in only:
+            try:
+                found.append((name, await _measured(name, small if name in SLOW else large)))
+            except NotInstalledError as error:
+                say(NAME, f"{TITLES[name]}: did not install: {error}")
+    return found
 
 
 async def _filled(contest: Contest, conversations: int) -> Contest:
@@ -73,28 +101,29 @@ def _place(contest: Contest) -> Place:
     return Place(contest.bootstrap, contest.prefix, contest.partitions)
 
 
-async def _ours(contest: Contest, conversations: int) -> Measured:
-    """Run and report the reducer."""
-    ours = await _measured("parley", contest)
-    details = {"events": contest.events, "conversations": conversations, "outputs": ours["outputs"]}
-    report(NAME, "reducer events per second", ours["events_per_second"], "1/s", goal=GOAL_PER_SECOND, **details)
-    report(NAME, "reducer CPU per event", ours["cpu_microseconds"], "µs", **details)
-    report(NAME, "reducer memory after the backlog", ours["memory_megabytes"], "MB", goal=GOAL_MEGABYTES)
-    return ours
+def _report_ours(rounds: Sequence[Measured], conversations: int) -> None:
+    """Report the reducer."""
+    per_second = [one["events_per_second"] for one in rounds]
+    details = {"events": rounds[0]["events"], "conversations": conversations, "outputs": rounds[0]["outputs"]}
+    report(NAME, "reducer events per second", median(per_second), "1/s", goal=GOAL_PER_SECOND, **details, **_spread(per_second))
+    report(NAME, "reducer CPU per event", median(one["cpu_microseconds"] for one in rounds), "µs", **details)
+    report(NAME, "reducer memory after the backlog", median(one["memory_megabytes"] for one in rounds), "MB", goal=GOAL_MEGABYTES)
 
 
-async def _baseline(name: str, contest: Contest, ours: Measured) -> None:
-    """Run and report one of the others, and ours against it."""
-    title = TITLES[name]
-    try:
-        found = await _measured(name, contest)
-    except NotInstalledError as error:
-        say(NAME, f"{title}: did not install: {error}")
-        return
-    report(NAME, f"{title}, events per second", found["events_per_second"], "1/s", events=contest.events, outputs=found["outputs"])
-    report(NAME, f"{title}, CPU per event", found["cpu_microseconds"], "µs")
-    goal = {"goal": GOALS_TIMES[name]} if name in GOALS_TIMES else {}
-    report(NAME, f"the reducer against: {title}", ours["events_per_second"] / found["events_per_second"], "times", **goal)
+def _report_baseline(title: str, theirs: Sequence[Measured], ours: Sequence[Measured], goal_times: float | None) -> None:
+    """Report one of the others, and ours against it."""
+    per_second = [one["events_per_second"] for one in theirs]
+    details = {"events": theirs[0]["events"], "outputs": theirs[0]["outputs"]}
+    report(NAME, f"{title}, events per second", median(per_second), "1/s", **details, **_spread(per_second))
+    report(NAME, f"{title}, CPU per event", median(one["cpu_microseconds"] for one in theirs), "µs")
+    times = [mine["events_per_second"] / one for mine, one in zip(ours, per_second, strict=True)]
+    goal = {} if goal_times is None else {"goal": goal_times}
+    report(NAME, f"the reducer against: {title}", median(times), "times", **goal, **_spread(times))
+
+
+def _spread(values: Sequence[float]) -> Measured:
+    """Return the ends of what was measured in several rounds."""
+    return {"lowest": round(min(values), 2), "highest": round(max(values), 2), "rounds": len(values)} if len(values) > 1 else {}
 
 
 async def _measured(name: str, contest: Contest) -> Measured:
@@ -104,7 +133,7 @@ async def _measured(name: str, contest: Contest) -> Measured:
     place = _place(contest)
     before = await place.ends(CONVERSATIONS)
     found = await run_apart("tests.bench.backlog", name, contest.to_json(), python=python)
-    return {**found, "outputs": await place.ends(CONVERSATIONS) - before}
+    return {**found, "events": contest.events, "outputs": await place.ends(CONVERSATIONS) - before}
 
 
 def main() -> None:
@@ -113,11 +142,12 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--conversations", type=int, default=5_000)
     parser.add_argument("--only", nargs="*", choices=CONTENDERS, default=CONTENDERS, help="baselines to run; the reducer always runs")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often all run in turn (default: %(default)s)")
     if len(sys.argv) > 1 and sys.argv[1] in CONTENDERS:
         be_measured(sys.argv[1], Contest.from_json(sys.argv[2]))
         return
     parsed = parser.parse_args()
-    asyncio.run(run(parsed.events, parsed.conversations, tuple(parsed.only)))
+    asyncio.run(run(parsed.events, parsed.conversations, parsed.only, parsed.rounds))
 
 
 def be_measured(name: str, contest: Contest) -> None:

@@ -1,7 +1,8 @@
 """How cost grows: with the number of conversations that the store holds, with partitions owned by a process, and with processes.
 
 The store is seeded in bulk with as many conversations as are asked for (see `seeding`); then the same number of events hits, drawn at
-random, the same number of active conversations at every size, and in another run all of them. The reducer's process has one core; the
+random, the same number of active conversations at every size, and in another run all of them, each several times in turn; the figures are
+medians, so that something else on the machine spoils one round and not the figure. The reducer's process has one core; the
 broker has what is left of the others, so on two cores a second process shares its core with the broker.
 """
 
@@ -13,9 +14,11 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from devstack.kafka import kafka_bootstrap_servers
@@ -29,6 +32,7 @@ SIZES = (1_000, 100_000, 1_000_000)
 OWNED = (1, 2, 4)
 PROCESSES = (1, 2)
 EVENTS = 40_000
+ROUNDS = 3
 ACTIVE = 1_000
 """Of how many conversations the events are, where only some are active."""
 PARTITIONS = 6
@@ -37,6 +41,10 @@ CONVERSATIONS = 5_000
 GOAL_PERCENT = 15
 DRAWN_FROM = 7
 """The seed of the draw."""
+
+
+Activity = tuple[str, int]
+"""How many conversations are active, in words, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class Sizes:
     owned: tuple[int, ...] = OWNED
     processes: tuple[int, ...] = PROCESSES
     conversations_of_partitions: int = CONVERSATIONS
+    rounds: int = ROUNDS
 
 
 async def run(sizes: Sizes | None = None) -> None:
@@ -67,32 +76,58 @@ async def run(sizes: Sizes | None = None) -> None:
 
 async def _by_conversations(bootstrap: str, directory: Path, sizes: Sizes) -> None:
     """Measure at each number of conversations, with few of them active and with all; report each, and how far they are apart."""
-    found: dict[str, list[Work]] = {}
     for count in sizes.conversations:
-        seeded = directory / f"{count}.seeded.sqlite3"
         progress(f"seeding {count:,} conversations")
-        await seed(seeded, "conversation", conversations(count, PARTITIONS))
-        for active, words in ((min(sizes.active, count), f"{sizes.active:,} of them"), (count, "all")):
-            store = directory / f"{count}.{active}.sqlite3"
-            await asyncio.to_thread(_copy_to_disk, seeded, store)  # the topics of each run begin at 0, and a store remembers offsets
-            place = Place(bootstrap, fresh_prefix(f"c{count}"), PARTITIONS)
-            await place.make()
-            progress(f"{sizes.events:,} events on {count:,} conversations, {words} active")
-            work = await work_off(place, store, list(messages(sizes.events, drawn_from(active, among=count))))
-            found.setdefault(words, []).append(work)
-            at = {"conversations": count, "active": words, "events": sizes.events}
-            report(NAME, "events per second", work.events_per_second, "1/s", **at)
-            report(NAME, "CPU per event", work.cpu_microseconds, "µs", **at)
-            report(NAME, "memory", work.memory_megabytes, "MB", **at)
-            report(NAME, "size of the database", file_megabytes(store), "MB", seeded=round(file_megabytes(seeded), 1), **at)
-            store.unlink()
-        seeded.unlink()
-    for words, works in found.items():
-        details: dict[str, Any] = {"goal": GOAL_PERCENT, "active": words, "conversations": sizes.conversations}
-        slower = (1 - works[-1].events_per_second / works[0].events_per_second) * 100
-        dearer = (works[-1].cpu_microseconds / works[0].cpu_microseconds - 1) * 100
-        report(NAME, "loss of events per second from the fewest to the most conversations", slower, "%", **details)
-        report(NAME, "growth of CPU per event from the fewest to the most conversations", dearer, "%", **details)
+        await seed(_seeded(directory, count), "conversation", conversations(count, PARTITIONS))
+    found: dict[Activity, list[Work]] = defaultdict(list)
+    for number in range(sizes.rounds):
+        for count in sizes.conversations:
+            for active, words in ((min(sizes.active, count), f"{sizes.active:,} of them"), (count, "all")):
+                progress(f"round {number + 1} of {sizes.rounds}: {sizes.events:,} events on {count:,} conversations, {words} active")
+                found[words, count].append(await _on_a_copy(bootstrap, directory, sizes, count, active))
+    megabytes = {count: file_megabytes(_seeded(directory, count)) for count in sizes.conversations}
+    for count in sizes.conversations:
+        _remove(_seeded(directory, count))
+    for (words, count), works in found.items():
+        at = {"conversations": count, "active": words, "events": sizes.events, "rounds": sizes.rounds}
+        report(NAME, "events per second", median(work.events_per_second for work in works), "1/s", **at)
+        report(NAME, "CPU per event", median(work.cpu_microseconds for work in works), "µs", **at)
+        report(NAME, "memory", median(work.memory_megabytes for work in works), "MB", **at)
+        report(NAME, "size of the database when seeded", megabytes[count], "MB", **at)
+    _report_growth(found, sizes)
+
+
+def _report_growth(found: Mapping[Activity, Sequence[Work]], sizes: Sizes) -> None:
+    """Report how far the fewest and the most conversations are apart: the median of what each round says."""
+    for words in dict.fromkeys(words for words, _ in found):
+        ends = list(zip(found[words, sizes.conversations[0]], found[words, sizes.conversations[-1]], strict=True))
+        details: dict[str, Any] = {"goal": GOAL_PERCENT, "active": words, "conversations": sizes.conversations, "rounds": sizes.rounds}
+        slower = [(1 - most.events_per_second / fewest.events_per_second) * 100 for fewest, most in ends]
+        dearer = [(most.cpu_microseconds / fewest.cpu_microseconds - 1) * 100 for fewest, most in ends]
+        report(NAME, "loss of events per second from the fewest to the most conversations", median(slower), "%", **details)
+        report(NAME, "growth of CPU per event from the fewest to the most conversations", median(dearer), "%", **details)
+
+
+def _seeded(directory: Path, count: int) -> Path:
+    return directory / f"{count}.seeded.sqlite3"
+
+
+async def _on_a_copy(bootstrap: str, directory: Path, sizes: Sizes, count: int, active: int) -> Work:
+    """Work the events off on a copy of the store with `count` conversations: topics begin at 0, and a store remembers offsets."""
+    store = directory / "copy.sqlite3"
+    await asyncio.to_thread(_copy_to_disk, _seeded(directory, count), store)
+    try:
+        place = Place(bootstrap, fresh_prefix(f"c{count}"), PARTITIONS)
+        await place.make()
+        return await work_off(place, store, list(messages(sizes.events, drawn_from(active, among=count))))
+    finally:
+        _remove(store)
+
+
+def _remove(store: Path) -> None:
+    """Delete a database with its log."""
+    for path in store.parent.glob(f"{store.name}*"):
+        path.unlink()
 
 
 def _copy_to_disk(source: Path, copy: Path) -> None:
@@ -132,8 +167,9 @@ def main() -> None:
     )
     parser.add_argument("--owned", type=int, nargs="*", default=OWNED, help="partitions owned by a process (default: 1 2 4)")
     parser.add_argument("--processes", type=int, nargs="*", default=PROCESSES, help="processes (default: 1 2)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often, in turn (default: %(default)s)")
     parsed = parser.parse_args()
-    sizes = Sizes(parsed.events, ACTIVE, tuple(parsed.conversations), tuple(parsed.owned), tuple(parsed.processes))
+    sizes = Sizes(parsed.events, ACTIVE, tuple(parsed.conversations), tuple(parsed.owned), tuple(parsed.processes), rounds=parsed.rounds)
     asyncio.run(run(sizes))
 
 

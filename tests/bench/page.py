@@ -36,9 +36,10 @@ EXPLANATIONS: Mapping[str, str] = {
     "- *Textbook handler*: FastStream as its documentation shows it, a message at a time, on the same store.\n"
     "- *Quix Streams*: state in RocksDB with a changelog, written with a checkpoint every 5 s: less durable than the others.\n"
     "- *Queue plus lock*: a job per message, a lock per conversation, a row per message, on SQLite with the same durability; one worker. "
-    "It gets its queue filled beforehand, for nothing.",
+    "It gets its queue filled beforehand, for nothing.\n\n"
+    "All run in turn, in several rounds; a figure is the median of its rounds, a ratio the median of the rounds' own ratios.",
     "growth": "Stores are seeded in bulk with documents as the rules leave them after five messages, through the engine's own codec; then "
-    "the same number of events, drawn at random, hits a thousand active conversations among all, and in another run all of them. The first "
+    "the same number of events, drawn at random, hits a thousand active conversations among all, and in another run all of them, in several rounds, of which the medians stand here. The first "
     "shows what the size of the store costs. In the second the active ones grow with it: in a small store they are in memory and several "
     "events meet in one document of a batch, in a large one every event loads a document from disk and saves it alone. On two cores the "
     "broker shares them with the processes: a second process takes its core from the broker.",
@@ -66,7 +67,7 @@ PIVOTS: Mapping[str, Sequence[str]] = {
 }
 """Details by which a benchmark's figures stand side by side in one table."""
 
-BESIDE: Mapping[str, str] = {"p99_ms": "p99", "backlog": "backlog", "seeded": "when seeded"}
+BESIDE: Mapping[str, str] = {"p99_ms": "p99", "backlog": "backlog"}
 """Details that stand beside a figure's value in such a table, and how they are called."""
 
 

@@ -31,7 +31,7 @@ LINES: list[dict[str, Any]] = [
     {"benchmark": "backlog", "took_seconds": 61.4},
     {"benchmark": "growth", "began": {**BEGAN, "load_before": 1.5, "quick": True}},
     line("growth", "events per second", 18_000.0, "1/s", conversations=1_000, events=40_000),
-    line("growth", "memory", 160.26, "MB", conversations=1_000, events=40_000, seeded=12.5),
+    line("growth", "memory", 160.26, "MB", conversations=1_000, events=40_000, backlog=12),
     line("growth", "events per second", 12_000.0, "1/s", conversations=1_000_000, events=40_000),
     {"benchmark": "growth", "took_seconds": 12.0, "failed": "TimeoutError: too late"},
 ]
@@ -63,7 +63,7 @@ def test_figures_under_like_conditions_stand_in_one_table() -> None:
     """A row per number of conversations, a column per figure, an empty cell where one was not measured."""
     page = render(LINES, "")
     assert "| conversations | events per second | memory |" in page
-    assert "| 1,000 | 18,000 /s | 160 MB, when seeded 12.5 |" in page
+    assert "| 1,000 | 18,000 /s | 160 MB, backlog 12 |" in page
     assert "| 1,000,000 | 12,000 /s | |" in page
 
 

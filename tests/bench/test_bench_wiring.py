@@ -33,8 +33,8 @@ async def test_benchmarks_of_the_reducers_run_to_their_end(
     """The contenders, the growth, the timers and the recovery each report everything that the page shows."""
     monkeypatch.setenv(BOOTSTRAP_VARIABLE, kafka_bootstrap)
     await asyncio.gather(
-        backlog.run(400, 20, CONTENDERS),
-        growth.run(growth.Sizes(200, 30, (300,), (1,), (2,), 20)),
+        backlog.run(400, 20, CONTENDERS, rounds=2),
+        growth.run(growth.Sizes(200, 30, (300,), (1,), (2,), 20, rounds=1)),
         timers.run(armed=300, seconds=2.0, ending_per_second=20, messages_per_second=20, start_seconds=6.0),
         recovery.run(rate=50, session_seconds=6.0, steady_seconds=0.5),
     )
