@@ -39,10 +39,11 @@ EXPLANATIONS: Mapping[str, str] = {
     "It gets its queue filled beforehand, for nothing.\n\n"
     "All run in turn, in several rounds; a figure is the median of its rounds, a ratio the median of the rounds' own ratios.",
     "growth": "Stores are seeded in bulk with documents as the rules leave them after five messages, through the engine's own codec; then "
-    "the same number of events, drawn at random, hits a thousand active conversations among all, and in another run all of them, in several rounds, of which the medians stand here. The first "
-    "shows what the size of the store costs. In the second the active ones grow with it: in a small store they are in memory and several "
-    "events meet in one document of a batch, in a large one every event loads a document from disk and saves it alone. On two cores the "
-    "broker shares them with the processes: a second process takes its core from the broker.",
+    "the same number of events, drawn at random, hits a thousand active conversations among all, and in another run all of them, in "
+    "several rounds, of which the medians stand here. The first shows what the size of the store costs. In the second the active ones grow "
+    "with it: in a small store they are in memory and several events meet in one document of a batch, in a large one every event loads a "
+    "document from disk and saves it alone. On two cores the broker shares them with the processes: a second process takes its core from "
+    "the broker.",
     "timers": "The sla service holds a reply window per conversation; most end hours later, some hundreds a second end while messages "
     "flow. Lateness is from a window's end to the arrival of `window.closed` at a reader of the topic. The run fails where an end is told "
     "twice or not at all.",
