@@ -23,7 +23,12 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    thread: Annotated[str, typer.Argument(help="The thread's id, <channel>:<account>:<customer>, or a part that only it has.")],
+    thread: Annotated[
+        str,
+        typer.Argument(
+            help="The thread's id, <channel>:<account>:<customer>, or a part that only it or its customer has (phone, user name)."
+        ),
+    ],
     *,
     show_text: Annotated[bool, typer.Option("--show-text", help="Show what was written; a terminal may be logged.")] = False,
     show_phones: Annotated[bool, typer.Option("--show-phones", help="Show phone numbers and names in full.")] = False,

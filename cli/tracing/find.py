@@ -20,6 +20,7 @@ from shared.engine.placement import partition_of
 from shared.engine.records import Record
 from shared.errors import InvalidEventError, ParleyError
 from shared.events.envelope import Event
+from shared.events.shapes import Customer
 from shared.ids import split_thread
 from shared.topics import TOPICS, Topic, dead_letters_of
 
@@ -65,8 +66,9 @@ class ThreadFinder:
         return cls(connection, counts, dead)
 
     async def resolve(self, part: str, advance: Advance) -> str:
-        """Return the id of the thread that `part` names: whole, or what only one thread's id contains.
+        """Return the id of the thread that `part` names: whole, or what only one thread has in its id or in its customer's other ids.
 
+        A thread goes by the channel's most stable id, but what people know of a customer is the phone number, or a user name.
         Raises ParleyError for none or several.
         """
         if part.count(":") >= PARTS - 1:
@@ -75,16 +77,18 @@ class ThreadFinder:
         wanted = part.removeprefix("+").encode()
         found: set[str] = set()
         async for record in self._records(self._by_thread, None, advance):
-            if record.key is not None and wanted in record.key:
+            if record.key is not None and (wanted in record.key or _names_customer(record, wanted)):
                 found.add(record.key.decode("utf-8", "replace"))
         if part in {thread.rpartition(":")[2] for thread in found}:
             found = {thread for thread in found if thread.split(":", PARTS - 1)[-1] == part}
         if len(found) == 1:
             return found.pop()
         if not found:
-            raise ParleyError(f"no thread on {self._connection.bootstrap_servers} has {mask_key(':' + part)[1:]} in its id")
+            raise ParleyError(
+                f"no thread on {self._connection.bootstrap_servers} has {mask_key(':' + part)[1:]} in its id, or its customer"
+            )
         some = ", ".join(sorted(mask_key(thread) for thread in found)[:THREADS_NAMED_MAX])
-        raise ParleyError(f"{len(found)} threads have that in their id ({some}): write more of it")
+        raise ParleyError(f"{len(found)} threads have that in their ids ({some}): write more of it")
 
     async def collect(self, thread: str, advance: Advance) -> list[Found]:
         """Return everything that concerns `thread`, topic by topic. Raises ParleyError where nothing does."""
@@ -134,6 +138,18 @@ def _see(record: Record) -> Found:
         return Found(record, record.topic.decode(record.value or b""))
     except InvalidEventError as error:
         return Found(record, None, str(error))
+
+
+def _names_customer(record: Record, wanted: bytes) -> bool:
+    """Return whether the record tells of a customer who has `wanted` in one of the ids that are not the thread's own."""
+    if wanted not in (record.value or b""):  # cheap: few records need be decoded
+        return False
+    event = _see(record).event
+    customer = getattr(event.data, "customer", None) if event is not None else None
+    if not isinstance(customer, Customer):
+        return False
+    ids = (customer.phone, customer.business_scoped_id, customer.parent_id, customer.username, customer.email)
+    return any(wanted.decode() in one for one in ids if one is not None)
 
 
 def _mentions(record: Record, thread: str, conversations: set[str]) -> bool:

@@ -38,6 +38,8 @@ BREATH_SECONDS = 0.01
 """How long a batch computes before the event loop gets a turn."""
 STATE_BYTES_MAX = DOCUMENT_BYTES_MAX - 256 * 1024
 """Largest document that is saved: what a key remembers beside its state must find room in it even when the state can grow no more."""
+PLACES_SHOWN_MAX = 5
+"""Of how many dead letters a log line says where their records stand."""
 
 logger = structlog.get_logger(__name__)
 
@@ -225,7 +227,8 @@ class BatchWork(Generic[S]):
         if counts.gaps:
             logger.error("gap.found", reducer=name, shard=plan.shard, gaps=counts.gaps)
         if plan.dead_letters:
-            logger.error("records.dead_lettered", reducer=name, shard=plan.shard, count=len(plan.dead_letters), topic=f"dead.{name}")
+            records = plan.buried[:PLACES_SHOWN_MAX]
+            logger.error("records.dead_lettered", reducer=name, count=len(plan.dead_letters), records=records, topic=f"dead.{name}")
 
 
 def _without(plans: dict[int, Plan[S]], failed: Sequence[Failed]) -> dict[int, Plan[S]]:

@@ -77,7 +77,8 @@ class Plan(Generic[S]):
 
     `touched` holds every document the step looked at, as it is once the plan is done (its outbox still in it); `saves` are those
     that changed. `publishes` are in order per key. `commits` is the next offset per topic. `sampled` are the trace
-    contexts of inputs whose way is traced. `taken` is how many inputs were used.
+    contexts of inputs whose way is traced. `buried` says where the records stand that have dead letters. `taken` is how many inputs were
+    used.
     """
 
     shard: int
@@ -85,6 +86,7 @@ class Plan(Generic[S]):
     touched: dict[str, Document[S]] = field(default_factory=dict)
     publishes: list[Publication] = field(default_factory=list)
     dead_letters: list[Publication] = field(default_factory=list)
+    buried: list[str] = field(default_factory=list)
     commits: dict[Topic, int] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
     sampled: list[str] = field(default_factory=list)
@@ -320,6 +322,7 @@ class _Step(Generic[S]):
         """Put a record aside. Its letter stands in the key's outbox too: a repetition passes over what the saved document applied."""
         letter = dead_letter(record, reducer=self._reducer.name, reason=reason, error=error, version=self._version, now=self._now)
         self._plan.dead_letters.append(letter)
+        self._plan.buried.append(f"{record.topic.name}/{record.partition}/{record.offset}")
         if document is not None:
             document.outbox.append(Emitted(letter.topic.name, letter.key, letter.value))
             self._outbox_bytes[document.key] = self._outbox_bytes.get(document.key, 0) + len(letter.value)

@@ -220,7 +220,8 @@ async def story(there: Installation) -> None:
     """Publish a thread's story, with noise around it."""
     old = received().but(sent_at=NOON - timedelta(hours=23))
     await there.publish(INBOUND, THREAD, old)
-    await there.publish(INBOUND, OTHER, received())
+    other = Customer(id="351912000002", phone="+351912000002")
+    await there.publish(INBOUND, OTHER, received().but(customer=other))
     appended = MessageAppended(conversation_id="c1", position=1, direction="in", message_id="m1", content=Text(text=WORDS), sent_at=NOON)
     await there.publish(CONVERSATIONS, THREAD, appended)
     await there.publish(WORK, "customers", WorkOffered(conversation_id="c1", thread=THREAD, language="pt"))
@@ -280,13 +281,26 @@ async def test_a_part_that_only_one_thread_has_is_enough(there: Installation) ->
     assert json.loads(ran.out)["thread"] == THREAD
     several = await there.parley("trace", "35191200000")
     assert several.code == 1
-    assert "2 threads have that in their id (paper:sales:***01, paper:sales:***02): write more of it" in several.err
+    assert "2 threads have that in their ids (paper:sales:***01, paper:sales:***02): write more of it" in several.err
     nothing = await there.parley("trace", "999999")
     assert nothing.code == 1
     assert "no thread" in nothing.err
     unknown = await there.parley("trace", "paper:sales:4")
     assert unknown.code == 1
     assert "nothing is on the topics about paper:sales:4" in unknown.err
+
+
+@pytest.mark.broker
+async def test_a_customer_is_found_by_the_phone_number_though_the_thread_goes_by_another_id(there: Installation) -> None:
+    """People know the number; the channel's most stable id is what the thread has. What somebody wrote finds nobody."""
+    customer = Customer(id="PT.782745", phone="+351933333333", business_scoped_id="PT.782745", username="somebody.pt")
+    thread = "paper:sales:PT.782745"
+    message = received().but(customer=customer, message_id="m7", content=Text(text="my number is 351944444444"))
+    await there.publish(INBOUND, thread, message)
+    for known in ("+351933333333", "33333333", "somebody.pt"):
+        ran = await there.parley("trace", known, "--json", "--show-phones")
+        assert json.loads(ran.out)["thread"] == thread
+    assert (await there.parley("trace", "351944444444")).code == 1
 
 
 @pytest.mark.broker

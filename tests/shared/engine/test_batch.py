@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 
+from shared.engine.batch import PLACES_SHOWN_MAX
 from shared.engine.document import StaleDocumentError
 from shared.engine.step import OUTBOX_ENTRIES_MAX
 from shared.engine.timers import DIRTY_CLEANED_MAX
@@ -209,6 +211,19 @@ async def test_a_burst_of_dead_letters_stops_before_anything_is_saved() -> None:
     assert outcome.stopped == "more than 3 dead letters in a minute: look at dead.counter, then restart"
     assert (outcome.done, world.publisher.written, outcome.failed) == ({}, [], [])
     assert "save" not in world.store.calls
+
+
+async def test_the_log_says_where_the_records_of_dead_letters_stand() -> None:
+    """Topic, partition, offset: what an operator needs to look at one. Of a burst the first few."""
+    world = await a_world()
+    for _ in range(PLACES_SHOWN_MAX + 2):
+        world.write("thread", b"no json")
+    with structlog.testing.capture_logs() as lines:
+        await world.turn()
+    [line] = [line for line in lines if line["event"] == "records.dead_lettered"]
+    shard = world.letters()[0].data.partition
+    assert line["records"] == [f"commands/{shard}/{offset}" for offset in range(PLACES_SHOWN_MAX)]
+    assert (line["count"], line["topic"]) == (PLACES_SHOWN_MAX + 2, "dead.counter")
 
 
 async def test_a_broker_that_is_away_counts_no_letter_twice() -> None:
