@@ -15,6 +15,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationError, create_model
 
 from shared.errors import InvalidEventError
+from shared.json_bytes import json_bytes
 
 TYPE_PREFIX = "parley."
 TIMES_CACHED_MAX = 4_096
@@ -208,8 +209,7 @@ def encode_event(
     if traceparent is not None:
         document["traceparent"] = traceparent
     document["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True, by_alias=True))
-    # A copy, of its own size: what orjson returns keeps the memory that it set aside, four kilobytes for a short message.
-    return b"%b" % orjson.dumps(document)
+    return json_bytes(document)
 
 
 class UnknownTypeError(InvalidEventError):

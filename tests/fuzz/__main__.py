@@ -61,7 +61,7 @@ def _scored(name: str, inputs: int, seed: int, number: int | None) -> Score:
 @contextmanager
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how far the run has come: a bar on a terminal, a line at each quarter elsewhere."""
-    console = Console(stderr=True)
+    console = Console(file=sys.stderr)  # this one: while inputs run, another takes what the code under test writes
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, redirect_stderr=False, redirect_stdout=False) as progress:

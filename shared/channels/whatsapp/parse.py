@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from shared.channels.contract import UNKNOWN_ACCOUNT, Item, ItemIgnored, ItemRejected
@@ -22,6 +21,7 @@ from shared.channels.whatsapp.parse_messages import read_echo, read_message
 from shared.channels.whatsapp.parse_notices import IGNORED_FIELDS, notice_of, read_account_error, read_preference, read_user_action
 from shared.channels.whatsapp.parse_statuses import read_status
 from shared.channels.whatsapp.reading import Json, UnreadableItemError, as_object, decode, object_in, optional_object, text_in
+from shared.json_bytes import json_bytes
 
 OBJECT = "whatsapp_business_account"
 ITEMS_MAX = 2_000
@@ -183,6 +183,6 @@ def _raw_change(envelope: Json, change: Any, body: bytes, name: str | None = Non
 def _encode(webhook: Json, body: bytes) -> bytes:
     """Return `webhook` as JSON; the whole body where it is nested deeper than can be written."""
     try:
-        return orjson.dumps(webhook)
+        return json_bytes(webhook)
     except TypeError:
         return body
