@@ -121,7 +121,7 @@ class Event(Frozen, Generic[D_co]):
     datacontenttype: Literal["application/json"] = "application/json"
     seq: int | None = Field(default=None, ge=1, le=SEQ_MAX)
     previousseq: int | None = Field(default=None, ge=0, le=SEQ_MAX)
-    emitter: str | None = None
+    emitter: Key | None = None
     causationid: str | None = None
     traceparent: str | None = None
     replayof: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +52,7 @@ class Answers:
 
     async def carry_out(self, case: Case) -> Ending:
         """Let the channel read the answer, and tell what it says as outbound tells it."""
-        meaning = self._channel.interpret(*unpacked(orjson.loads(case.body)))
+        meaning = self._channel.interpret(*unpacked(json.loads(case.body)))
         if isinstance(meaning, Accepted):
             if not meaning.message_id:
                 raise BrokenPromiseError("meaning", "a success without a name of the message: its statuses will find no send")

@@ -94,7 +94,7 @@ envelopes: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "time": moments,
         "seq": st.integers(1, 2**63 - 1),
         "previousseq": st.none() | st.integers(0, 2**63 - 1),
-        "emitter": st.none() | texts,
+        "emitter": st.none() | identifiers,
         "causationid": texts,
         "traceparent": st.none() | texts,
     }

@@ -194,6 +194,14 @@ def test_a_document_that_is_no_event_is_invalid(value: bytes) -> None:
     assert not isinstance(caught.value, UnknownTypeError)
 
 
+@pytest.mark.parametrize("emitter", ["", "x" * 513])
+def test_an_emitter_that_no_record_could_be_called_by_is_invalid(emitter: str) -> None:
+    """It is the key of a state, and answers go to it: the router withdraws work under it."""
+    document = json.loads(written(WorkWithdrawn(conversation_id="c", thread="a:b:c")))
+    with pytest.raises(InvalidEventError, match="emitter"):
+        WORK.decode(json.dumps({**document, "emitter": emitter}).encode())
+
+
 SECRET = "geheim+351912345678"
 
 
