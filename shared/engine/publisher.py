@@ -148,12 +148,24 @@ class KafkaPublisher:
 async def _abandon(producer: AIOKafkaProducer) -> None:
     """Give a producer up without flushing it: what it still holds must not reach the log behind its successor's records."""
     producer._closed = True  # noqa: SLF001 # else it reports itself as forgotten when it is collected
-    sender = producer._sender.sender_task  # noqa: SLF001 # stop() would flush first and may wait for ever; there is no public way
-    if sender is not None:
-        sender.cancel()
+    senders = _tasks_of(producer._sender)  # noqa: SLF001 # stop() would flush first and may wait for ever; there is no public way
+    for task in senders:
+        task.cancel()
     with contextlib.suppress(KafkaError, TimeoutError, OSError):
         async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await producer.client.close()
+    if senders:
+        await asyncio.wait(senders, timeout=STOP_TIMEOUT_SECONDS)
+
+
+def _tasks_of(sender: object) -> list[asyncio.Task[Any]]:
+    """Return the tasks that run a method of `sender`: its own, and one per request under way, to which it alone has references."""
+    found = []
+    for task in asyncio.all_tasks():
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        if frame is not None and frame.f_locals.get("self") is sender:
+            found.append(task)
+    return found
 
 
 class _Place(NamedTuple):

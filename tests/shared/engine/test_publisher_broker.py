@@ -50,6 +50,12 @@ async def read(bootstrap: str, topic: str) -> dict[int, list[tuple[str, bytes]]]
     return found
 
 
+def left_of_producers() -> list[str]:
+    """Return what tasks of the library's sender still run."""
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return [name for name in names if name.startswith("Sender.")]
+
+
 async def test_a_key_is_where_kafkas_default_partitioner_puts_it(kafka_bootstrap: str) -> None:
     """An integrator's client, whatever its language, puts its records beside ours."""
     prefix = await a_prefix(kafka_bootstrap)
@@ -130,6 +136,7 @@ async def test_a_broker_that_died_is_told_in_time_and_written_to_again_when_it_i
             async with asyncio.timeout(10):
                 with pytest.raises(BrokerUnavailableError, match="did not acknowledge 1 records"):
                     await publisher.publish([Publication(COMMANDS, "k", b"lost")])
+            assert not left_of_producers(), "nothing of a producer that was given up goes on"
         assert publisher.failing
         await asyncio.to_thread(kafka.restart)
         async with asyncio.timeout(WAIT_SECONDS_MAX):
