@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
 
 PROBE_TOPIC = "readiness-probe"
+PROBE_GROUP = "readiness-probe"
 PROBE_SECONDS_MAX = 5.0
 PROBE_PAUSE_SECONDS = 0.05
 REPLICAS_MAX = 3
@@ -43,7 +44,9 @@ async def is_ready_within(
 
 
 async def cluster_is_ready(bootstrap_servers: str, *, brokers: int, cluster_id: str | None = None) -> bool:
-    """Return whether `brokers` brokers are there, every partition has a leader and a topic could be made (none is).
+    """Return whether `brokers` brokers are there, every partition has a leader, a topic could be made (none is) and groups are served.
+
+    A fresh cluster makes the topic of its groups when the first one is asked for; until then every consumer reports an error.
 
     Raises:
         KafkaError: The cluster does not answer.
@@ -59,7 +62,10 @@ async def cluster_is_ready(bootstrap_servers: str, *, brokers: int, cluster_id: 
             return False
         replicas = min(brokers, REPLICAS_MAX)
         answer = await client.create_topics([NewTopic(PROBE_TOPIC, num_partitions=1, replication_factor=replicas)], validate_only=True)
-        return all(for_code(error[1]).errno == 0 for error in answer.topic_errors)
+        if any(for_code(error[1]).errno != 0 for error in answer.topic_errors):
+            return False
+        await client.find_coordinator(PROBE_GROUP)
+        return True
     finally:
         await client.close()
 
