@@ -13,13 +13,11 @@ from datetime import timedelta
 from typing import Any, NamedTuple, assert_never
 
 import structlog
-from prometheus_client import Counter
 
 from services.outbound.calls import Call, Calls
 from services.outbound.core.answers import Answer
 from services.outbound.core.effects import report_of
 from services.outbound.core.gate import Effect, Report, Verdict
-from services.outbound.core.outcome import outcome_of
 from services.outbound.core.send import (
     NO_MEMORY,
     Claimant,
@@ -38,14 +36,13 @@ from services.outbound.core.send import (
 from services.outbound.ledger import Ledger, Stored
 from services.outbound.sender import Transport
 from services.outbound.settings import OutboundSettings
-from services.outbound.state import LedgerEntry, Phase
+from services.outbound.state import LedgerEntry
+from services.outbound.telling import Telling
 from services.outbound.turns import Turns
 from shared.channels.contract import Channels
 from shared.clock import Clock
-from shared.engine.dead_letters import DeadLetterLimit, dead_letter
 from shared.engine.options import DEAD_LETTERS_PER_MINUTE_MAX, STORE_TIMEOUT_SECONDS
-from shared.engine.records import Publication, Publisher, Record
-from shared.engine.worker_batcher import Batcher
+from shared.engine.records import Publisher, Record
 from shared.engine.worker_job import Job
 from shared.engine.worker_sleeper import Sleeper
 from shared.errors import InvalidEventError, RecoverableError
@@ -54,21 +51,16 @@ from shared.events.sends import SendRequested
 from shared.events.shapes import Failure
 from shared.metrics import Metrics
 from shared.store.port import Store, StoreUnavailableError
-from shared.topics import DELIVERIES, SENDS, Topic
+from shared.topics import SENDS, Topic
 
 NAME = "outbound"
 MEMORIES_MAX = 10_000
 """Sends of which this process knows more than the ledger. What is forgotten beyond it becomes `unknown`, never a second request."""
-OUTCOMES_PER_CALL_MAX = 500
 NEW_BEFORE_TRUST = 100
 """Sends in a row that the ledger did not know, after which it is not asked before the claim."""
 HOUSEKEEPING_SECONDS = 600.0
 
 logger = structlog.get_logger(__name__)
-
-
-class DeadLetterBurstError(RecoverableError):
-    """More records cannot be read than a bad sender explains; the worker waits instead of draining the topic."""
 
 
 class _Claimed(NamedTuple):
@@ -102,23 +94,21 @@ class Outbound:
         dead_letters_per_minute_max: int = DEAD_LETTERS_PER_MINUTE_MAX,
     ) -> None:
         self._store = store
-        self._publisher = publisher
         self._calls = Calls(channels, transport, clock, metrics)
         self._clock = clock
         self._sleeper = sleeper
         self._settings = settings
         self._metrics = metrics
-        self._version = version
         self._partitions = partitions
         self._store_timeout_seconds = store_timeout_seconds
         self._retry = settings.retry
         self._claimant = Claimant(owner=instance, claim_seconds=settings.claim_seconds)
         self._turns = Turns(clock, sleeper, breaker=settings.breaker, requests_per_account_max=settings.requests_per_account_max)
-        self._outcomes: Batcher[Publication, None] = Batcher(self._publish, items_max=OUTCOMES_PER_CALL_MAX)
-        self._dead_letters = DeadLetterLimit(dead_letters_per_minute_max)
+        self._telling = Telling(
+            publisher, clock, metrics, worker=NAME, version=version, dead_letters_per_minute_max=dead_letters_per_minute_max
+        )
         self._memories: dict[str, Memory] = {}
         self._new_in_a_row = 0
-        self._counters: dict[tuple[str, Phase], Counter] = {}
         self._ledger: Ledger | None = None
 
     async def open(self) -> None:
@@ -130,7 +120,7 @@ class Outbound:
     async def close(self) -> None:
         """Return when nothing is under way any more. The store, the publisher and the transport are the caller's."""
         await self._turns.close()
-        await self._outcomes.close()
+        await self._telling.close()
         if self._ledger is not None:
             await self._ledger.close()
 
@@ -144,14 +134,14 @@ class Outbound:
             self._metrics.unknown_types.labels(NAME).inc()
             return
         except InvalidEventError as error:
-            await self._put_aside(record, "invalid", str(error))
+            await self._telling.put_aside(record, "invalid", str(error))
             return
         if isinstance(event.data, SendRequested):
             await self._carry_through(event, job)
 
     async def give_up(self, record: Record, error: Exception, attempts: int) -> None:
         """Put a record aside that could not be handled for a reason of its own."""
-        await self._put_aside(record, "decide_failed", f"{type(error).__name__} after {attempts} attempts")
+        await self._telling.put_aside(record, "decide_failed", f"{type(error).__name__} after {attempts} attempts")
 
     def owns(self, partitions: int) -> None:
         """Take our share of every account's rate: as many parts as we own partitions."""
@@ -208,7 +198,7 @@ class Outbound:
             match step:
                 case Tell(entry):
                     self._memories.pop(send.send_id, None)
-                    await self._tell(entry, event)
+                    await self._telling.tell(entry, event, channel=self._calls.label(send.channel))
                     return
                 case Save(entry):
                     stored = await self._save(stored, entry)
@@ -310,37 +300,6 @@ class Outbound:
             return await self._look_again(entry.send_id)
         self._memories.pop(entry.send_id, None)
         return saved
-
-    # --- what the others are told ---------------------------------------------------------------------------------------
-
-    async def _tell(self, entry: LedgerEntry, event: Event[SendRequested]) -> None:
-        """Publish the outcome."""
-        outcome = outcome_of(entry, event)
-        await self._outcomes.submit(Publication(DELIVERIES, event.subject, outcome.to_json()))
-        self._counter(self._calls.label(event.data.channel), entry.phase).inc()
-
-    def _counter(self, channel: str, phase: Phase) -> Counter:
-        """Return the counter of an outcome, kept because looking it up costs as much as counting ten times."""
-        counter = self._counters.get((channel, phase))
-        if counter is None:
-            counter = self._counters[channel, phase] = self._metrics.sends.labels(channel, phase.value)
-        return counter
-
-    async def _put_aside(self, record: Record, reason: str, error: str) -> None:
-        """Write a dead letter, unless there are too many."""
-        now = self._clock.now()
-        if self._dead_letters.exceeded_by(1, now):
-            raise DeadLetterBurstError(
-                f"more than {self._dead_letters.per_minute_max} dead letters a minute on {record.topic.name}; reading waits: "
-                f"look at dead.{NAME}, correct the sender or the version, and it goes on by itself"
-            )
-        await self._outcomes.submit(dead_letter(record, reducer=NAME, reason=reason, error=error, version=self._version, now=now))
-        self._metrics.dead_letters.labels(NAME).inc()
-        logger.warning("record.put_aside", partition=record.partition, offset=record.offset, reason=reason, error=error)
-
-    async def _publish(self, publications: list[Publication]) -> Sequence[None]:
-        await self._publisher.publish(publications)
-        return [None] * len(publications)
 
     def _remember(self, send_id: str, memory: Memory) -> None:
         """Keep what the ledger does not know, within the bound."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.outbound.app import NEW_BEFORE_TRUST, DeadLetterBurstError
+from services.outbound.app import NEW_BEFORE_TRUST
 from services.outbound.sender import AnswerLostError, HttpAnswer, RequestNotSentError
 from services.outbound.state import Phase
+from services.outbound.telling import DeadLetterBurstError
 from shared.channels.contract import Limits
 from shared.engine.records import Record
 from shared.events.deliveries import SendAccepted, SendRefused
