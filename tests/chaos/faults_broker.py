@@ -33,6 +33,8 @@ SETTLE_SECONDS = 3.0
 """How long clients may need to hear of new leaders, after the cluster has noticed that a broker is away."""
 LOOK_SECONDS = 0.2
 HEALTHY_SHARE_MIN = 0.9
+APPENDED_SHARE_MIN = 0.5
+"""Not all: a shard that hands work to a pool whose partition is sick waits for it, in order (docs/decisions/0022)."""
 WORKED_SECONDS_MAX = 10.0
 """What a healthy partition took in is appended after so long: a batch waits for sick partitions' acknowledgements, and is tried again."""
 
@@ -242,8 +244,8 @@ async def broker_lost(trial: Trial) -> None:
         done = sum(post.message_id in appended for post in worked)
         if not trial.short:
             trial.check(
-                "and is appended meanwhile",
-                holds=bool(worked) and done >= HEALTHY_SHARE_MIN * len(worked),
+                "most of it is appended meanwhile",
+                holds=bool(worked) and done >= APPENDED_SHARE_MIN * len(worked),
                 seen=f"{done} of {len(worked)}",
             )
         trial.check("recovers without a restart", holds=await trial.recovered(120) and not house.restarts_since(began))
