@@ -29,7 +29,8 @@ class LoopOptions:
     """How long one read may be stuck in a rebalance before the loop looks whether it should stop, and at its timers."""
     session_timeout_milliseconds: int = 45_000
     """Heartbeats share the event loop: a shorter session evicts a process that computes."""
-    heartbeat_interval_milliseconds: int = 3_000
+    heartbeat_interval_milliseconds: int = 1_000
+    """A member learns of a rebalance with its next heartbeat: so long do the partitions of a dead process wait after its session's end."""
     rebalance_timeout_milliseconds: int = 60_000
     revoke_timeout_seconds: float = 20.0
     """How long a revoke waits for the batch in hand: below the rebalance time-out, or the group evicts us."""
