@@ -54,7 +54,7 @@ class Document(Generic[S]):
     applied     per input topic the offset of the last record that took effect; what is at or below it is not decided again
     last_topic  the input topic whose record made the outbox: once that record is done, the outbox is known to be acknowledged
     emitted     the last seq that was given out; `emitted_to` the last one per topic under the document's own key
-    seen        per emitting state the last seq that was taken from it
+    seen        per topic and emitting state the last seq that was taken from it
     recent_ids  digests of the last ids without seq, oldest first
     due_at      when the state wants a TimerFired
     dirty       a timer's outputs are in the outbox: no input will bring the key back, so it is found by index

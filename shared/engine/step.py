@@ -205,7 +205,7 @@ class _Step(Generic[S]):
         """Decide about a valid event, unless it was seen or its key is parked."""
         if event.traceparent is not None and event.traceparent.endswith(TRACE_SAMPLED):
             self._plan.sampled.append(event.traceparent)
-        if self._seen(document, event):
+        if self._seen(document, record.topic, event):
             self._plan.counts.duplicates += 1
             return
         if document.parked is not None and not self._may_go_on(document, event):
@@ -220,11 +220,14 @@ class _Step(Generic[S]):
         document.last_topic = record.topic.name
         self._changed.add(document.key)
 
-    def _seen(self, document: Document[S], event: Event[Any]) -> bool:
-        """Return whether the event took effect before; take note of the emitting state's seq."""
+    def _seen(self, document: Document[S], topic: Topic, event: Event[Any]) -> bool:
+        """Return whether the event took effect before; take note of the emitting state's seq.
+
+        Per topic: a state counts its outputs on all of them, and a reader of two may come to the later output first.
+        """
         if event.seq is None or self._is_replay(event):
             return digest(event.id) in document.recent_ids
-        emitter = event.source if event.emitter is None else digest(f"{event.source}|{event.emitter}")
+        emitter = emitter_on(topic, event)
         last = document.seen.get(emitter, 0)
         if event.seq <= last:
             return True
@@ -339,6 +342,12 @@ class _Step(Generic[S]):
             self._bury(record, "invalid", f"on the wrong partition, and larger than the {RECORD_BYTES_MAX} bytes that can be moved")
         else:
             self._plan.publishes.append(Publication(record.topic, key, value))
+
+
+def emitter_on(topic: Topic, event: Event[Any]) -> str:
+    """Return what a document calls the state that emitted `event` on `topic`."""
+    name = f"{topic.name}|{event.source}"
+    return name if event.emitter is None else digest(f"{name}|{event.emitter}")
 
 
 def _publications(document: Document[Any], without: Container[int] = ()) -> list[Publication]:

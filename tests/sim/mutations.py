@@ -25,12 +25,12 @@ from shared.engine.intake import Failed
 from shared.engine.kafka import ReducerLoop
 from shared.engine.records import Record
 from shared.engine.shards import Shards
-from shared.engine.step import Engine, Plan, _Step
+from shared.engine.step import Engine, Plan, _Step, emitter_on
 from shared.engine.worker import Worker
 from shared.events.envelope import Event
-from shared.ids import digest
 from shared.store.memory import MemoryCollection
 from shared.store.port import SaveResult, StoredDocument
+from shared.topics import Topic
 
 
 @contextmanager
@@ -212,11 +212,10 @@ def seq_check_off_by_one() -> Iterator[None]:
     """The last output of a state is taken again when it comes again."""
     seen = _Step._seen
 
-    def mutated(self: _Step[Any], document: Document[Any], event: Event[Any]) -> bool:
-        emitter = event.source if event.emitter is None else digest(f"{event.source}|{event.emitter}")
-        if event.seq is not None and document.seen.get(emitter) == event.seq:
+    def mutated(self: _Step[Any], document: Document[Any], topic: Topic, event: Event[Any]) -> bool:
+        if event.seq is not None and document.seen.get(emitter_on(topic, event)) == event.seq:
             return False
-        return seen(self, document, event)
+        return seen(self, document, topic, event)
 
     with patch.object(_Step, "_seen", mutated):
         yield

@@ -14,10 +14,11 @@ from shared.engine.document import RECENT_IDS_MAX, SEEN_EMITTERS_MAX, Document
 from shared.engine.records import Publication, Record
 from shared.engine.step import OUTBOX_BYTES_MAX, OUTBOX_ENTRIES_MAX, STEP_OUTPUTS_MAX, Engine, Plan, TimerDue
 from shared.events.rejected import DeadLetter
-from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, RECORD_BYTES_MAX, WORK, dead_letters_of
+from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, RECORD_BYTES_MAX, WORK, Topic, dead_letters_of
 from tests.shared.engine.counting import STUCK_NOTES, TIMER, Count, Counter, closing, command, record, stored
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+OTHER_COMMANDS = Topic("other", "thread", COMMANDS.models)
 ENGINE: Engine[Count] = Engine(Counter(), partitions=1, version="test")
 
 
@@ -123,6 +124,15 @@ def test_an_event_with_seq_takes_effect_once_by_its_seq() -> None:
     assert texts(plan.publishes) == ["1", "2"]
     assert plan.counts.duplicates == 1
     assert plan.counts.gaps == 0
+
+
+def test_a_states_outputs_on_two_topics_may_be_read_in_any_order() -> None:
+    """A state counts its outputs on all topics; its later one on this topic does not make its earlier one on that a repetition."""
+    earlier = record(command("earlier", event_id="1", seq=1, emitter="state"), 0, topic=COMMANDS)
+    later = record(command("later", event_id="2", seq=2, emitter="state"), 0, topic=OTHER_COMMANDS)
+    plan = step(later, earlier, record(earlier.value, 1, topic=COMMANDS))
+    assert texts(plan.publishes) == ["1", "2"]
+    assert plan.counts.duplicates == 1
 
 
 def test_a_gap_in_a_states_outputs_is_noticed() -> None:
