@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.protocol.metadata import MetadataRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +21,7 @@ from shared.engine.replica_placement import Broker, placement_of, replica_placem
 from shared.engine.topic_admin import TopicLayout, create_topics
 from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, WORK
 
+WAIT_SECONDS_MAX = 30.0
 RACKS = st.sampled_from([None, "a", "b", "c"])
 CLUSTERS = st.dictionaries(st.integers(0, 50), RACKS, min_size=1, max_size=9).map(
     lambda racks: [Broker(number, rack) for number, rack in racks.items()]
@@ -29,6 +33,18 @@ async def three_brokers(tmp_path: Path) -> AsyncIterator[EmbeddedKafka]:
     """Return three brokers of the test's own."""
     async with EmbeddedKafka(tmp_path, brokers=3) as kafka:
         yield kafka
+
+
+async def described(admin: AIOKafkaAdminClient, *names: str) -> list[dict[str, Any]]:
+    """Return the topics as metadata gives them, once every broker knows them: each hears of a new topic by itself."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        for broker in (1, 2, 3):
+            while True:
+                answer = await admin._send_request_to_node(broker, MetadataRequest(list(names)))
+                topics: list[dict[str, Any]] = answer.to_object()["topics"]
+                if all(topic["error_code"] == 0 and topic["partitions"] for topic in topics):
+                    break
+    return topics
 
 
 @st.composite
@@ -108,12 +124,12 @@ async def test_topics_of_one_installation_lie_alike_also_those_made_later(three_
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        described = await admin.describe_topics([prefix + topic.name for topic in (INBOUND, COMMANDS, CONVERSATIONS, WORK)])
+        topics = await described(admin, *(prefix + topic.name for topic in (INBOUND, COMMANDS, CONVERSATIONS, WORK)))
     finally:
         await admin.close()
-    placements = [placement_of(topic, 6, 2) for topic in described]
+    placements = [placement_of(topic, 6, 2) for topic in topics]
     assert placements[0] is not None
-    assert placements.count(placements[0]) == len(described) == 4
+    assert placements.count(placements[0]) == len(topics) == 4
     assert Counter(chosen[0] for chosen in placements[0].values()) == {1: 2, 2: 2, 3: 2}
 
 
@@ -126,8 +142,9 @@ async def test_new_topics_follow_those_that_are_there_wherever_they_lie(three_br
     await admin.start()
     try:
         await admin.create_topics([NewTopic(prefix + INBOUND.name, -1, -1, moved)])
+        await described(admin, prefix + INBOUND.name)
         await create_topics(bootstrap, prefix, (INBOUND, WORK), TopicLayout(3, replicas=2))
-        (described,) = await admin.describe_topics([prefix + WORK.name])
+        (work,) = await described(admin, prefix + WORK.name)
     finally:
         await admin.close()
-    assert placement_of(described, 3, 2) == moved
+    assert placement_of(work, 3, 2) == moved
