@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.protocol.metadata import MetadataRequest
 from hypothesis import given
@@ -28,10 +26,10 @@ CLUSTERS = st.dictionaries(st.integers(0, 50), RACKS, min_size=1, max_size=9).ma
 )
 
 
-@pytest_asyncio.fixture
-async def three_brokers(tmp_path: Path) -> AsyncIterator[EmbeddedKafka]:
-    """Return three brokers of the test's own."""
-    async with EmbeddedKafka(tmp_path, brokers=3) as kafka:
+@pytest.fixture(scope="module")
+def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """Return three brokers, which the tests share: each has a prefix of its own."""
+    with EmbeddedKafka(tmp_path_factory.mktemp("three"), brokers=3) as kafka:
         yield kafka
 
 
