@@ -17,6 +17,8 @@ TEST_PROCESSES_MAX = 4
 """Each has a broker of its own (half a gigabyte)."""
 RULES_TESTS = ("tests/services", "tests/flow", "tests/shared/engine/test_step.py", "tests/shared/engine/test_batch.py")
 """What covers the rules: these run under coverage, which doubles their cost, and the others without."""
+BAD_INPUT_TESTS = ("tests/fuzz",)
+"""These need a processor for long and no quiet machine (they judge by processor time), so they take the core that the simulation leaves."""
 SIMULATION_MINUTES = 3
 CHAOS_MINUTES = 5
 CHAOS_SEED = 293_869
@@ -54,7 +56,7 @@ def stages() -> tuple[tuple[Lane, ...], ...]:
     processes = str(max(1, min(TEST_PROCESSES_MAX, os.cpu_count() or 1)))
     pytest = ("pytest", "-n", processes, "--dist", "loadfile", "--durations=10")
     rules = _module(*pytest, "--cov", "--cov-report=", *RULES_TESTS)
-    others = _module(*pytest, *(f"--ignore={path}" for path in RULES_TESTS))
+    others = _module(*pytest, *(f"--ignore={path}" for path in (*RULES_TESTS, *BAD_INPUT_TESTS)))
     return (
         ((Check("format", (str(BIN / "ruff"), "format", "--check", "--quiet", ".")),),),
         ((Check("lint", (str(BIN / "ruff"), "check", "--quiet", ".")),),),
@@ -64,6 +66,7 @@ def stages() -> tuple[tuple[Lane, ...], ...]:
                 Check("import contracts", (str(BIN / "lint-imports"), "--no-cache")),
                 Check("tests of the rules", rules),
                 Check("full branch coverage of the rules", _module("tests.tidy.core_coverage")),
+                Check("tests of bad input", _module("pytest", "--durations=10", *BAD_INPUT_TESTS)),
             ),
             (Check("simulation", _module("tests.sim", "--minutes", str(SIMULATION_MINUTES), "--draw", _commit())),),
         ),
