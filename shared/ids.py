@@ -11,6 +11,7 @@ import uuid
 from typing import NamedTuple
 
 ID_LENGTH_MAX = 512
+DIGEST_CHARACTERS = 16
 
 
 class ThreadId(NamedTuple):
@@ -69,8 +70,28 @@ def dead_letter_id(reducer: str, topic: str, partition: int, offset: int) -> str
 
 
 def digest(value: str) -> str:
-    """Return 16 characters that stand for `value` in a bounded memory of ids (64 bits)."""
-    return hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    """Return DIGEST_CHARACTERS that stand for `value` in a bounded memory of ids (64 bits)."""
+    return hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=DIGEST_CHARACTERS // 2).hexdigest()
+
+
+def remember_digest(remembered: str, digest: str, digests_max: int) -> str:
+    """Return `remembered` with `digest` as its youngest; the oldest is forgotten beyond `digests_max`.
+
+    Such a memory is one text, a digest and a space each: copied, written and read at once, and a tenth as large as a text for each.
+    """
+    if remembers_digest(remembered, digest):
+        return remembered
+    return f"{remembered}{digest} "[-digests_max * (DIGEST_CHARACTERS + 1) :]
+
+
+def remembers_digest(remembered: str, digest: str) -> bool:
+    """Return whether `digest` is in a memory that remember_digest made."""
+    return len(digest) == DIGEST_CHARACTERS and f"{digest} " in remembered
+
+
+def count_digests(remembered: str) -> int:
+    """Return how many digests are in a memory."""
+    return len(remembered) // (DIGEST_CHARACTERS + 1)
 
 
 def new_id() -> str:

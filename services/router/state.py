@@ -46,7 +46,7 @@ class ConversationState(Remembered):
     dispatched          the agent who owns it got it from dispatch; `accept_pending`: and has not accepted it yet
     origin              of the running conversation; without one, of what the customer clicked before writing
     newest_received_at  the youngest provider time of a message taken in
-    message_ids         digests of the last messages taken in, reply_ids of the last replies judged, oldest first
+    message_ids         digests of the last messages taken in, reply_ids of the last replies judged (shared.ids.remember_digest)
     deliveries          the furthest status per message of ours, oldest message first
     clocks, windows     the promises that run (clock → due), and what the channel allows (permission → end)
     offer_again_at      when a conversation that still waits is offered to dispatch once more
@@ -76,8 +76,8 @@ class ConversationState(Remembered):
     attributes: dict[str, str] = Field(default_factory=dict)
     origin: Origin | None = None
     newest_received_at: Timestamp | None = None
-    message_ids: tuple[str, ...] = ()
-    reply_ids: tuple[str, ...] = ()
+    message_ids: str = ""
+    reply_ids: str = ""
     deliveries: dict[str, str] = Field(default_factory=dict)
     opted_out: tuple[str, ...] = ()
     left: bool = False
@@ -115,8 +115,8 @@ class ConversationChanges(TypedDict, total=False):
     attributes: dict[str, str]
     origin: Origin | None
     newest_received_at: Timestamp | None
-    message_ids: tuple[str, ...]
-    reply_ids: tuple[str, ...]
+    message_ids: str
+    reply_ids: str
     deliveries: dict[str, str]
     opted_out: tuple[str, ...]
     left: bool

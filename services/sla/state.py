@@ -89,7 +89,8 @@ class SlaState(Frozen):
     `inbound_at` when it was sent. `opted_out` are the scopes (`all`, `marketing`) that the customer does not want;
     `blocked_since` is when the customer left us, or when the channel told us that this customer takes nothing from us: it ends
     when the customer writes again. `asked_back_at` is when the template that asks the customer to come back went out in the place of an
-    answer, `asked_back_position` the place of the customer's last message then. `replies` are digests of the replies that were decided on.
+    answer, `asked_back_position` the place of the customer's last message then. `replies` are digests of the replies that were decided on
+    (shared.ids.remember_digest).
     """
 
     channel: str
@@ -115,4 +116,4 @@ class SlaState(Frozen):
     asked_back_at: datetime | None = None
     asked_back_position: int = 0
     pending: tuple[Pending, ...] = ()
-    replies: tuple[str, ...] = ()
+    replies: str = ""

@@ -16,6 +16,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from shared.clock import from_epoch_milliseconds, to_epoch_milliseconds
+from shared.ids import remember_digest
 from shared.store.port import CollectionSpec, Index, StoredDocument
 
 S = TypeVar("S", bound=BaseModel)
@@ -55,7 +56,7 @@ class Document(Generic[S]):
     last_topic  the input topic whose record made the outbox: once that record is done, the outbox is known to be acknowledged
     emitted     the last seq that was given out; `emitted_to` the last one per topic under the document's own key
     seen        per topic and emitting state the last seq that was taken from it
-    recent_ids  digests of the last ids without seq, oldest first
+    recent_ids  digests of the last ids without seq, oldest first (shared.ids.remember_digest)
     due_at      when the state wants a TimerFired
     dirty       a timer's outputs are in the outbox: no input will bring the key back, so it is found by index
     parked      why this key's records go to the dead letters until an operator replays, or None
@@ -70,7 +71,7 @@ class Document(Generic[S]):
     emitted: int = 0
     emitted_to: dict[str, int] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
-    recent_ids: dict[str, None] = field(default_factory=dict)
+    recent_ids: str = ""
     due_at: datetime | None = None
     dirty: bool = False
     parked: str | None = None
@@ -88,7 +89,7 @@ class Document(Generic[S]):
             self.emitted,
             self.emitted_to.copy(),
             self.seen.copy(),
-            self.recent_ids.copy(),
+            self.recent_ids,
             self.due_at,
             self.dirty,
             self.parked,
@@ -98,9 +99,7 @@ class Document(Generic[S]):
 
     def remember_id(self, digest: str) -> None:
         """Remember that the event with this digest took effect; the oldest is forgotten beyond RECENT_IDS_MAX."""
-        self.recent_ids[digest] = None
-        if len(self.recent_ids) > RECENT_IDS_MAX:
-            del self.recent_ids[next(iter(self.recent_ids))]
+        self.recent_ids = remember_digest(self.recent_ids, digest, RECENT_IDS_MAX)
 
     def remember_seq(self, emitter: str, seq: int) -> None:
         """Remember the last seq of an emitting state; the one that was silent longest is forgotten beyond SEEN_EMITTERS_MAX."""
@@ -119,7 +118,7 @@ class _Body(BaseModel):
     emitted: int
     emitted_to: dict[str, int]
     seen: dict[str, int]
-    recent_ids: list[str]
+    recent_ids: str
     parked: str | None
     outbox: list[tuple[str, str, str]]
     state: Any
@@ -140,7 +139,7 @@ class DocumentCodec(Generic[S]):
                 "emitted": document.emitted,
                 "emitted_to": document.emitted_to,
                 "seen": document.seen,
-                "recent_ids": list(document.recent_ids),
+                "recent_ids": document.recent_ids,
                 "parked": document.parked,
                 "outbox": [(entry.topic, entry.key, entry.value.decode()) for entry in document.outbox],
                 "state": None if document.state is None else orjson.Fragment(document.state.model_dump_json()),
@@ -162,7 +161,7 @@ class DocumentCodec(Generic[S]):
             emitted=body.emitted,
             emitted_to=body.emitted_to,
             seen=body.seen,
-            recent_ids=dict.fromkeys(body.recent_ids),
+            recent_ids=body.recent_ids,
             due_at=None if due_at is None else from_epoch_milliseconds(_integer(fields, "due_at")),
             dirty=bool(fields.get("dirty")),
             parked=body.parked,

@@ -23,7 +23,7 @@ from shared.engine.records import Publication, Record
 from shared.engine.reducer import Output, Reducer, TimerFired
 from shared.errors import InvalidEventError
 from shared.events.envelope import Event, UnknownTypeError, encode_event, new_event, to_milliseconds
-from shared.ids import digest, output_id
+from shared.ids import digest, output_id, remembers_digest
 from shared.topics import RECORD_BYTES_MAX, TOPICS, Topic, dead_letters_of
 
 S = TypeVar("S", bound=BaseModel)
@@ -205,40 +205,44 @@ class _Step(Generic[S]):
         """Decide about a valid event, unless it was seen or its key is parked."""
         if event.traceparent is not None and event.traceparent.endswith(TRACE_SAMPLED):
             self._plan.sampled.append(event.traceparent)
-        if self._seen(document, record.topic, event):
+        if event.seq is None or self._is_replay(event):
+            event_digest = digest(event.id)
+            seen = remembers_digest(document.recent_ids, event_digest)
+        else:
+            event_digest = None
+            seen = self._seen(document, record.topic, event, event.seq)
+        if seen:
             self._plan.counts.duplicates += 1
             return
         if document.parked is not None and not self._may_go_on(document, event):
             self._bury(record, "parked", document.parked, document)
         elif self._decide(document, event):
             document.parked = None
-            if event.seq is None or self._is_replay(event):
-                document.remember_id(digest(event.id))
+            if event_digest is not None:
+                document.remember_id(event_digest)
         else:
             self._bury(record, "decide_failed", document.parked or "", document)
         document.applied[record.topic.name] = record.offset
         document.last_topic = record.topic.name
         self._changed.add(document.key)
 
-    def _seen(self, document: Document[S], topic: Topic, event: Event[Any]) -> bool:
-        """Return whether the event took effect before; take note of the emitting state's seq.
+    def _seen(self, document: Document[S], topic: Topic, event: Event[Any], seq: int) -> bool:
+        """Return whether the event with this seq took effect before; take note of the emitting state's seq.
 
         Per topic: a state counts its outputs on all of them, and a reader of two may come to the later output first.
         """
-        if event.seq is None or self._is_replay(event):
-            return digest(event.id) in document.recent_ids
         emitter = emitter_on(topic, event)
         last = document.seen.get(emitter, 0)
-        if event.seq <= last:
+        if seq <= last:
             return True
         if event.previousseq is not None and event.previousseq > last:
             self._plan.counts.gaps += 1
-        document.remember_seq(emitter, event.seq)
+        document.remember_seq(emitter, seq)
         return False
 
     def _may_go_on(self, document: Document[S], event: Event[Any]) -> bool:
         """Return whether this replay may unpark its key: not one whose predecessor, of the same replay, has failed again."""
-        return self._is_replay(event) and (event.replayafter is None or digest(event.replayafter) in document.recent_ids)
+        return self._is_replay(event) and (event.replayafter is None or remembers_digest(document.recent_ids, digest(event.replayafter)))
 
     def _is_replay(self, event: Event[Any]) -> bool:
         """Return whether an operator replays a dead letter of this reducer: the topic's other readers have taken the event before."""

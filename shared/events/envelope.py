@@ -75,7 +75,8 @@ class Frozen(BaseModel):  # noqa: PLW1641 # pydantic makes the hash of every fro
         """Return this value with some fields changed, by their Python names; the changes are not validated."""
         copy = object.__new__(type(self))
         object.__setattr__(copy, "__dict__", {**self.__dict__, **changes})
-        object.__setattr__(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
+        told = self.__pydantic_fields_set__
+        object.__setattr__(copy, "__pydantic_fields_set__", told if changes.keys() <= told else told | changes.keys())
         object.__setattr__(copy, "__pydantic_extra__", None)
         object.__setattr__(copy, "__pydantic_private__", None)
         return copy

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from shared.ids import (
     ID_LENGTH_MAX,
+    count_digests,
     dead_letter_id,
     digest,
     new_id,
     output_id,
+    remember_digest,
+    remembers_digest,
     send_outcome_id,
     split_thread,
     thread_id,
@@ -92,3 +95,26 @@ def test_half_an_emoji_has_a_digest_and_an_id() -> None:
 def test_a_drawn_id_is_nobody_elses() -> None:
     """What has no name yet gets one of its own."""
     assert len({new_id() for _ in range(1_000)}) == 1_000
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9)), st.integers(1, 5))
+def test_a_memory_of_digests_holds_the_youngest_once_each(numbers: list[int], digests_max: int) -> None:
+    """The same as a list without repetitions that forgets its oldest, and nothing that was not put in."""
+    memory, wanted = "", list[int]()
+    for number in numbers:
+        memory = remember_digest(memory, digest(str(number)), digests_max)
+        if number not in wanted:
+            wanted = [*wanted, number][-digests_max:]
+    assert [number for number in range(10) if remembers_digest(memory, digest(str(number)))] == sorted(wanted)
+    assert count_digests(memory) == len(wanted)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="0123456789abcdef "))
+def test_a_memory_of_digests_knows_no_part_of_its_entries(text: str) -> None:
+    """What somebody else wrote is looked up too: neither nothing, nor a space, nor the end of one and the beginning of the next."""
+    entries = [digest("one"), digest("two")]
+    memory = remember_digest(remember_digest("", entries[0], 2), entries[1], 2)
+    parts = {text, *(memory[start:end] for start in range(len(memory)) for end in range(start, len(memory) + 1))} - set(entries)
+    assert not any(remembers_digest(memory, part) for part in parts)

@@ -7,14 +7,13 @@ from typing import Any
 
 from services.router.core.customers import CUSTOMER, LEFT, OPTED_OUT, as_json, merge
 from services.router.core.languages import Heard, hear, opening_language, written_text
-from services.router.core.memory import remember
 from services.router.core.ownership import change_owner, offer
 from services.router.core.turn import Turn
 from services.router.state import BOT, ConversationState
 from shared.events.conversations import ConversationOpened, ConversationUpdated, MessageAppended, MessageChanged
 from shared.events.inbound import MessageDeleted, MessageEdited, MessageReceived, ReactionChanged
 from shared.events.shapes import Content
-from shared.ids import digest
+from shared.ids import digest, remember_digest, remembers_digest
 
 MESSAGE_IDS_MAX = 32
 """How many messages of a thread are remembered, so that one delivered again under another event id is not appended twice."""
@@ -23,7 +22,7 @@ MESSAGE_IDS_MAX = 32
 def take_message(turn: Turn, message: MessageReceived) -> None:
     """Append a customer's message; the first one, and the first after a close, opens a conversation."""
     message_id = digest(message.message_id)
-    if message_id in turn.state.message_ids:
+    if remembers_digest(turn.state.message_ids, message_id):
         return
     if turn.state.is_open:
         _refresh(turn, message)
@@ -32,7 +31,7 @@ def take_message(turn: Turn, message: MessageReceived) -> None:
     state = turn.state
     newest = state.newest_received_at
     late = newest is not None and message.sent_at < newest
-    turn.update(position=state.position + 1, message_ids=remember(state.message_ids, message_id, MESSAGE_IDS_MAX))
+    turn.update(position=state.position + 1, message_ids=remember_digest(state.message_ids, message_id, MESSAGE_IDS_MAX))
     if not late:
         turn.update(newest_received_at=message.sent_at)
     turn.emit(

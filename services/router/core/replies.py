@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.router.core.memory import remember
 from services.router.core.refusals import CLOSED, NO_CONVERSATION, Refusal, refuse_author, refuse_stale
 from services.router.core.templates import NoTemplateError, find_template
 from services.router.core.turn import Turn
@@ -11,7 +10,7 @@ from shared.events.commands import Reply, SendTemplate
 from shared.events.conversations import MessageAppended, ReplyApproved, ReplyRejected
 from shared.events.shapes import AuthorKind, Choice, Content, Form, Media, Menu, Order, Text, Unsupported
 from shared.events.work import WorkAccepted
-from shared.ids import digest
+from shared.ids import digest, remember_digest, remembers_digest
 from shared.topics import AGENTS
 
 REPLY_IDS_MAX = 32
@@ -79,10 +78,10 @@ def _judged_before(turn: Turn, reply_id: str) -> bool:
     """Return whether this reply was judged before; remember it from now on, where there is a conversation to remember it in."""
     state = turn.state
     judged = digest(reply_id)
-    if judged in state.reply_ids:
+    if remembers_digest(state.reply_ids, judged):
         return True
     if state.number:
-        turn.update(reply_ids=remember(state.reply_ids, judged, REPLY_IDS_MAX))
+        turn.update(reply_ids=remember_digest(state.reply_ids, judged, REPLY_IDS_MAX))
     return False
 
 

@@ -17,7 +17,7 @@ from services.sla.state import SlaState, Window
 from shared.contact_centre.templates import fill_template
 from shared.events.sends import Allowed, Lane, Permission, SendRequested, SendWithheld
 from shared.events.shapes import AuthorKind, Content, Reaction, Template
-from shared.ids import digest
+from shared.ids import digest, remembers_digest
 
 WINDOW_PERMISSIONS = (Permission.FREE_FORM, Permission.HUMAN_AGENT)
 """What a window can give to an answer, the freest first."""
@@ -60,10 +60,10 @@ def send_id_of(thread: str, reply_id: str, attempt: int) -> str:
     return f"{digest(thread)}-{digest(reply_id)}-{attempt}"
 
 
-def is_of_reply_among(send_id: str, replies: tuple[str, ...]) -> bool:
-    """Return whether `send_id` is of one of these replies (digests of their ids), whichever attempt."""
+def is_of_reply_among(send_id: str, replies: str) -> bool:
+    """Return whether `send_id` is of one of these replies (a memory of digests of their ids), whichever attempt."""
     _, _, rest = send_id.partition("-")
-    return rest.partition("-")[0] in replies
+    return remembers_digest(replies, rest.partition("-")[0])
 
 
 def gate(reply: Reply, state: SlaState, rules: Rules, *, thread: str, now: datetime) -> SendRequested | SendWithheld:

@@ -12,7 +12,7 @@ from shared.events.conversations import ReplyApproved
 from shared.events.envelope import Event
 from shared.events.sends import SendRequested
 from shared.events.shapes import Content, Template, Text
-from shared.ids import digest
+from shared.ids import digest, remember_digest, remembers_digest
 
 ATTEMPTS_MAX = 2
 """How often one reply may pass the gate: as it was approved, and once more after the channel refused that form."""
@@ -23,12 +23,12 @@ UTF8_BYTES_MAX = 4
 def reply_approved(state: SlaState, event: Event[Any], rules: Rules, now: datetime) -> Change:
     """Decide about a reply, exactly once: one that was decided on before says nothing again."""
     data: ReplyApproved = event.data
-    remembered = digest(data.reply_id)
-    if remembered in state.replies:
+    reply_digest = digest(data.reply_id)
+    if remembers_digest(state.replies, reply_digest):
         return no_change()
     reply = Reply(data.reply_id, data.author.kind, data.content, language=data.language, reply_to=data.reply_to)
     outcome = gate(reply, state, rules, thread=event.subject, now=now)
-    change = Change({"replies": (*state.replies, remembered)[-REPLIES_REMEMBERED_MAX:]}, [outcome])
+    change = Change({"replies": remember_digest(state.replies, reply_digest, REPLIES_REMEMBERED_MAX)}, [outcome])
     if not isinstance(outcome, SendRequested):
         return change
     pending = Pending(

@@ -19,6 +19,7 @@ from shared.events.inbound import CustomerLeft, CustomerOptedOut, MessageDeleted
 from shared.events.shapes import Author, AuthorKind, Text
 from shared.events.sla import WindowOpened
 from shared.events.work import AssignmentLapsed, AssignmentMade
+from shared.ids import count_digests
 from tests.services.router.router_kit import ANA, BEN, BOT, CRM, NOON, POOL, THREAD, Driver, message, thread
 
 AUTHORS = st.sampled_from([BOT, ANA, BEN, CRM])
@@ -97,8 +98,8 @@ def check(one: Driver[ConversationState], *, position: int, owner: str, epoch: i
     state = one.state
     assert (state.position, state.owner, state.epoch) == (position, owner, epoch)
     assert state.is_open is (state.owner != NOBODY)
-    assert len(state.message_ids) <= MESSAGE_IDS_MAX
-    assert len(state.reply_ids) <= REPLY_IDS_MAX
+    assert count_digests(state.message_ids) <= MESSAGE_IDS_MAX
+    assert count_digests(state.reply_ids) <= REPLY_IDS_MAX
     assert len(state.deliveries) <= DELIVERIES_MAX
     due = one.reducer.due(state)
     assert due is None or due > one.now

@@ -14,6 +14,7 @@ from shared.engine.document import RECENT_IDS_MAX, SEEN_EMITTERS_MAX, Document
 from shared.engine.records import Publication, Record
 from shared.engine.step import OUTBOX_BYTES_MAX, OUTBOX_ENTRIES_MAX, STEP_OUTPUTS_MAX, Engine, Plan, TimerDue
 from shared.events.rejected import DeadLetter
+from shared.ids import count_digests, digest, remembers_digest
 from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, RECORD_BYTES_MAX, WORK, Topic, dead_letters_of
 from tests.shared.engine.counting import STUCK_NOTES, TIMER, Count, Counter, closing, command, record, stored
 
@@ -416,11 +417,11 @@ def test_memory_of_ids_and_emitters_is_bounded() -> None:
     """The oldest is forgotten; the youngest is kept."""
     document: Document[Count] = Document("thread", 0)
     for number in range(RECENT_IDS_MAX + 1):
-        document.remember_id(str(number))
+        document.remember_id(digest(str(number)))
     for number in range(SEEN_EMITTERS_MAX + 1):
         document.remember_seq(str(number), 1)
-    assert len(document.recent_ids) == RECENT_IDS_MAX
-    assert "0" not in document.recent_ids
+    assert count_digests(document.recent_ids) == RECENT_IDS_MAX
+    assert not remembers_digest(document.recent_ids, digest("0"))
     assert len(document.seen) == SEEN_EMITTERS_MAX
     assert "0" not in document.seen
 
