@@ -31,7 +31,7 @@ class Window(Frozen):
     permission: str
     acted_at: datetime
     ends_at: datetime
-    next_at: datetime | None
+    next_at: datetime | None = None
 
 
 class Clock(Frozen):
@@ -47,12 +47,12 @@ class Clock(Frozen):
     policy: str
     target_seconds: int
     started_at: datetime
-    counting_since: datetime | None
+    counting_since: datetime | None = None
     paused_at: datetime | None = None
     used_milliseconds: int = 0
     rests: bool = False
     due_at: datetime
-    next_at: datetime | None
+    next_at: datetime | None = None
     warned: int = 0
     breached: bool = False
 
@@ -72,7 +72,7 @@ class Pending(Frozen):
     permission: Permission
     marketing: bool
     author: AuthorKind
-    content: Content | None
+    content: Content | None = None
     language: str | None = None
     reply_to: str | None = None
     requested_at: datetime

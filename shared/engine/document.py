@@ -131,7 +131,8 @@ class DocumentCodec(Generic[S]):
         self._adapter = _body_adapter(state)
 
     def to_stored(self, document: Document[S]) -> StoredDocument:
-        """Return the row that replaces `document.version`."""
+        """Return the row that replaces `document.version`. What is None in the state is left out, as on the topics."""
+        state = document.state
         body = orjson.dumps(
             {
                 "applied": document.applied,
@@ -142,7 +143,7 @@ class DocumentCodec(Generic[S]):
                 "recent_ids": document.recent_ids,
                 "parked": document.parked,
                 "outbox": [(entry.topic, entry.key, entry.value.decode()) for entry in document.outbox],
-                "state": None if document.state is None else orjson.Fragment(document.state.model_dump_json()),
+                "state": None if state is None else orjson.Fragment(state.__pydantic_serializer__.to_json(state, exclude_none=True)),
             }
         )
         return StoredDocument(document.key, document.version, body, index_fields(document))

@@ -132,7 +132,7 @@ class Decisions:
                 self._take_event(reducer, key, memory, mark, where)
             memory.decided.append((mark, moment))
         memory.count = state["count"]
-        memory.inner = state["inner"]
+        memory.inner = state.get("inner")
 
     def _take_timer(self, memory: Memory, mark: str, moment: datetime, where: str, key: str) -> None:
         """A timer fires once, and not before its time.

@@ -38,7 +38,7 @@ def _folded(reducer: Reducer[Any], key: str, memory: Memory, facts: Facts) -> An
     for mark, moment in memory.decided:
         state = reducer.decide(state, _event(reducer, key, mark, moment, facts), moment).state
     model = WitnessReducer.model(reducer.state, "1")
-    return orjson.loads(model.model_construct(count=0, trail="", inner=state).model_dump_json())["inner"]
+    return orjson.loads(model.model_construct(count=0, trail="", inner=state).model_dump_json(exclude_none=True)).get("inner")
 
 
 def _event(reducer: Reducer[Any], key: str, mark: str, moment: Any, facts: Facts) -> Event[Any]:

@@ -80,7 +80,7 @@ class WitnessReducer:
         made = cls._models.get((state, version))
         if made is None:
             optional: Any = state | None
-            fields: dict[str, Any] = {"inner": (optional, ...)}
+            fields: dict[str, Any] = {"inner": (optional, None)}
             if version != "1":
                 fields["since_version_2"] = (str, "unknown to version 1")
             made = cls._models[state, version] = create_model(f"Witnessed{state.__name__}{version}", __base__=Witnessed, **fields)
