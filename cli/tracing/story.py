@@ -42,9 +42,11 @@ class Teller:
     def what(self, event: Event[Any]) -> str:
         """Return what an event says beyond its name."""
         replay = "" if event.replayof is None else "  (a replay)"
-        return self._what(event.data) + replay
+        kinds = (self._of_customer, self._of_conversation, self._of_command, self._of_sending, self._of_work, self._of_promise)
+        return next((words for tell in kinds if (words := tell(event.data)) is not None), "") + replay
 
-    def _what(self, data: Any) -> str:  # noqa: C901, PLR0911, PLR0912 # one case per kind of event: it reads as a table
+    def _of_customer(self, data: Any) -> str | None:
+        """Return what a customer did."""
         match data:
             case inbound.MessageReceived():
                 reply = f", answers {data.reply_to}" if data.reply_to else ""
@@ -57,6 +59,12 @@ class Teller:
                 return data.reason or ""
             case inbound.CustomerOptedOut() | inbound.CustomerOptedIn():
                 return data.scope
+            case _:
+                return None
+
+    def _of_conversation(self, data: Any) -> str | None:  # noqa: PLR0911 # one case per kind of event: it reads as a table
+        """Return what became of a conversation."""
+        match data:
             case conversations.ConversationOpened() | conversations.ConversationReopened():
                 return f"{data.conversation_id}: language {data.language or '?'}, department {data.department or '?'}"
             case conversations.ConversationClosed():
@@ -70,13 +78,19 @@ class Teller:
                 return f"#{data.position} {data.direction}: {self.content(data.content)}{late}"
             case conversations.MessageChanged():
                 return f"{data.message_id} {data.change}"
-            case conversations.ReplyApproved() | commands.Reply():
-                epoch = "" if data.epoch is None else f" (epoch {data.epoch})"
-                return f"{data.reply_id}{epoch}: {self.content(data.content)}"
             case conversations.ReplyRejected():
                 return f"{data.reply_id}: {data.reason}: {data.explanation}"
             case conversations.CommandRejected():
                 return f"{data.command}: {data.reason}: {data.explanation}"
+            case _:
+                return None
+
+    def _of_command(self, data: Any) -> str | None:  # noqa: PLR0911 # one case per kind of event: it reads as a table
+        """Return what was asked for, or approved."""
+        match data:
+            case conversations.ReplyApproved() | commands.Reply():
+                epoch = "" if data.epoch is None else f" (epoch {data.epoch})"
+                return f"{data.reply_id}{epoch}: {self.content(data.content)}"
             case commands.HandOff():
                 return ", ".join(f"{name} {value}" for name in ("department", "language", "skill") if (value := getattr(data, name)))
             case commands.Transfer():
@@ -91,6 +105,12 @@ class Teller:
                 return data.language
             case conversations.NoteAdded() | commands.AddNote():
                 return self.text(data.text)
+            case _:
+                return None
+
+    def _of_sending(self, data: Any) -> str | None:  # noqa: PLR0911 # one case per kind of event: it reads as a table
+        """Return what became of a send, or of a message of ours."""
+        match data:
             case sends.SendRequested():
                 return f"{data.send_id} as {data.permission}, lane {data.lane}: {self.content(data.content)}"
             case sends.SendWithheld():
@@ -105,6 +125,12 @@ class Teller:
                 return f"{data.message_id}: {_failure(data.failure)}"
             case deliveries.MessageSent() | deliveries.MessageDelivered() | deliveries.MessageRead() | deliveries.MessagePlayed():
                 return data.message_id
+            case _:
+                return None
+
+    def _of_work(self, data: Any) -> str | None:
+        """Return what happens to work in a pool."""
+        match data:
             case work.WorkOffered():
                 return f"to the pool: language {data.language or '?'}, department {data.department or '?'}, due {_moment(data.due_at)}"
             case work.WorkUrgencyChanged():
@@ -115,6 +141,12 @@ class Teller:
                 return f"{data.agent} until {_moment(data.accept_by)}: {data.explanation}"
             case work.QueuePositionChanged():
                 return f"position {data.position}"
+            case _:
+                return None
+
+    def _of_promise(self, data: Any) -> str | None:
+        """Return what is said of windows and clocks, or of a record that was put aside."""
+        match data:
             case sla.WindowOpened() | sla.WindowClosing():
                 return f"{data.permission} until {_moment(data.ends_at)}"
             case sla.WindowClosed():
@@ -124,7 +156,7 @@ class Teller:
             case _ if hasattr(data, "clock"):
                 return f"{data.clock} ({data.policy}), due {_moment(data.due_at)}"
             case _:
-                return ""
+                return None
 
     def content(self, content: Content) -> str:
         """Return a message's content: its kind, and its words where they are asked for."""
