@@ -22,9 +22,10 @@ from shared.engine.dead_letters import DeadLetterLimit
 from shared.engine.document import Document, DocumentCodec, StaleDocumentError
 from shared.engine.intake import Failed, Input, Intake
 from shared.engine.options import LoopOptions
+from shared.engine.plan import Plan, TimerDue
 from shared.engine.records import PartlyWrittenError, Publication, Publisher, Record
 from shared.engine.shards import Shards
-from shared.engine.step import Engine, Plan, TimerDue
+from shared.engine.step import Engine
 from shared.engine.timers import DIRTY_CLEANED_MAX, Timers
 from shared.errors import BrokerUnavailableError
 from shared.metrics import Metrics, ReducerMetrics

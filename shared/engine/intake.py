@@ -16,9 +16,10 @@ from pydantic import BaseModel
 from shared.engine.document import Document, DocumentCodec
 from shared.engine.options import LoopOptions
 from shared.engine.placement import partition_of
+from shared.engine.plan import Plan, TimerDue
 from shared.engine.records import Record
 from shared.engine.shards import Shards
-from shared.engine.step import Engine, Plan, TimerDue
+from shared.engine.step import Engine
 from shared.errors import ParleyError
 from shared.ids import digest
 from shared.store.port import Collection, StoredDocument, StoreUnavailableError

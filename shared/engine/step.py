@@ -7,8 +7,7 @@ acknowledged goes out whole before anything new of its key.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from traceback import extract_tb
 from types import MappingProxyType
@@ -19,12 +18,14 @@ from pydantic import BaseModel
 from shared.engine.dead_letters import dead_letter
 from shared.engine.document import Document, Emitted
 from shared.engine.placement import partition_of
+from shared.engine.plan import Plan, TimerDue, publications_of
 from shared.engine.records import Publication, Record
-from shared.engine.reducer import Output, Reducer, TimerFired
+from shared.engine.reducer import Reducer, TimerFired
+from shared.engine.stamping import OUTBOX_BYTES_MAX, bytes_of, stamped
 from shared.errors import InvalidEventError
-from shared.events.envelope import Event, UnknownTypeError, encode_event, new_event, to_milliseconds
-from shared.ids import digest, output_id, remembers_digest
-from shared.topics import RECORD_BYTES_MAX, TOPICS, Topic, dead_letters_of
+from shared.events.envelope import Event, UnknownTypeError, new_event, to_milliseconds
+from shared.ids import digest, remembers_digest
+from shared.topics import RECORD_BYTES_MAX, Topic
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -34,63 +35,14 @@ OUTBOX_ENTRIES_MAX = 500
 """A key that has emitted so much in one step ends the step: its document carries all of it."""
 TRACE_SAMPLED = "-01"
 """How the trace context of a message ends whose way is traced (W3C trace context, flags)."""
-OUTBOX_BYTES_MAX = 4 * 1024 * 1024
-"""Likewise in bytes; a single decision with more is a bug of the rule. Far below what the store takes as one document."""
 STEP_OUTPUTS_MAX = 20_000
 """Outputs of one step after which it ends; the rest of the records waits for the next."""
 
 NOBODY: Mapping[str, str] = MappingProxyType({})
-_TOPIC_BY_NAME = {topic.name: topic for topic in TOPICS}
-
-
-class OutputTooLargeError(Exception):
-    """A decision's output is larger than the broker takes: it must not become state."""
 
 
 class TimerStuckError(Exception):
     """A timer changed nothing and is due again at once: it would fire for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimerDue:
-    """The store's index says that `key` wants to be asked."""
-
-    key: str
-
-
-@dataclass(slots=True)
-class Counts:
-    """What happened in a step, for the metrics."""
-
-    decided: int = 0
-    replayed: int = 0
-    duplicates: int = 0
-    unknown_types: int = 0
-    gaps: int = 0
-    misplaced: int = 0
-    timers: int = 0
-
-
-@dataclass(slots=True)
-class Plan(Generic[S]):
-    """What the shell has to do, in this order: save, publish, commit.
-
-    `touched` holds every document the step looked at, as it is once the plan is done (its outbox still in it); `saves` are those
-    that changed. `publishes` are in order per key. `commits` is the next offset per topic. `sampled` are the trace
-    contexts of inputs whose way is traced. `buried` says where the records stand that have dead letters. `taken` is how many inputs were
-    used.
-    """
-
-    shard: int
-    saves: list[Document[S]] = field(default_factory=list)
-    touched: dict[str, Document[S]] = field(default_factory=dict)
-    publishes: list[Publication] = field(default_factory=list)
-    dead_letters: list[Publication] = field(default_factory=list)
-    buried: list[str] = field(default_factory=list)
-    commits: dict[Topic, int] = field(default_factory=dict)
-    counts: Counts = field(default_factory=Counts)
-    sampled: list[str] = field(default_factory=list)
-    taken: int = 0
 
 
 class Engine(Generic[S]):
@@ -122,7 +74,7 @@ class Engine(Generic[S]):
         plan: Plan[S] = Plan(shard)
         for document in documents:
             plan.touched[document.key] = document
-            plan.publishes.extend(_publications(document))
+            plan.publishes.extend(publications_of(document))
         return plan
 
 
@@ -159,7 +111,7 @@ class _Step(Generic[S]):
                 break
         plan.saves = [document for key, document in plan.touched.items() if key in self._changed]
         for document in plan.touched.values():
-            plan.publishes.extend(_publications(document, without=self._letters))
+            plan.publishes.extend(publications_of(document, without=self._letters))
         return plan
 
     def _touch(self, key: str) -> Document[S]:
@@ -169,7 +121,7 @@ class _Step(Generic[S]):
             known = self._documents.get(key)
             document = Document(key, self._shard) if known is None else known.copy()
             if document.outbox:
-                self._outbox_bytes[key] = _size(document.outbox)
+                self._outbox_bytes[key] = bytes_of(document.outbox)
             else:
                 document.dirty = False
             self._plan.touched[key] = document
@@ -281,7 +233,7 @@ class _Step(Generic[S]):
                 due_at = to_milliseconds(due_at)  # as the index holds it: the document and its row must agree on what is due
             if isinstance(event.data, TimerFired) and due_at is not None and due_at <= self._now and decision.state == document.state:
                 raise TimerStuckError  # noqa: TRY301 # it parks the key like any failure of a rule
-            entries, emitted_to = self._stamp(document, event, decision.outputs) if decision.outputs else ([], {})
+            entries, emitted_to = stamped(decision.outputs, self._reducer, document, event, self._now) if decision.outputs else ([], {})
         except Exception as error:  # noqa: BLE001 # whatever a rule raises parks its key and nothing else; the dead letter says what
             document.parked = f"{type(error).__name__} at {_place(error)}"
             return False
@@ -293,37 +245,8 @@ class _Step(Generic[S]):
             document.emitted_to.update(emitted_to)
             document.outbox.extend(entries)
             self._outputs += len(entries)
-            self._outbox_bytes[document.key] = self._outbox_bytes.get(document.key, 0) + _size(entries)
+            self._outbox_bytes[document.key] = self._outbox_bytes.get(document.key, 0) + bytes_of(entries)
         return True
-
-    def _stamp(self, document: Document[S], event: Event[Any], outputs: Sequence[Output]) -> tuple[list[Emitted], dict[str, int]]:
-        """Return the outputs as records: numbered on from what the document has emitted, each in its envelope."""
-        entries: list[Emitted] = []
-        emitted_to: dict[str, int] = {}
-        for seq, output in enumerate(outputs, start=document.emitted + 1):
-            own = output.key == document.key
-            previous = None
-            if own:
-                previous = emitted_to.get(output.topic.name, document.emitted_to.get(output.topic.name, 0))
-                emitted_to[output.topic.name] = seq
-            value = encode_event(
-                output.data,
-                event_id=output_id(self._reducer.name, document.key, seq),
-                source=self._reducer.source,
-                subject=output.key,
-                time=self._now,
-                seq=seq,
-                previousseq=previous,
-                emitter=None if own else document.key,
-                causationid=event.id,
-                traceparent=event.traceparent,
-            )
-            if len(value) > RECORD_BYTES_MAX:
-                raise OutputTooLargeError
-            entries.append(Emitted(output.topic.name, output.key, value))
-        if _size(entries) > OUTBOX_BYTES_MAX:
-            raise OutputTooLargeError
-        return entries, emitted_to
 
     def _bury(self, record: Record, reason: str, error: str, document: Document[S] | None = None) -> None:
         """Put a record aside. Its letter stands in the key's outbox too: a repetition passes over what the saved document applied."""
@@ -352,21 +275,6 @@ def emitter_on(topic: Topic, event: Event[Any]) -> str:
     """Return what a document calls the state that emitted `event` on `topic`."""
     name = f"{topic.name}|{event.source}"
     return name if event.emitter is None else digest(f"{name}|{event.emitter}")
-
-
-def _publications(document: Document[Any], without: Container[int] = ()) -> list[Publication]:
-    """Return the whole outbox of a document, in seq order, but for the values (by identity) that go out by themselves."""
-    return [Publication(_topic_of(entry), entry.key, entry.value) for entry in document.outbox if id(entry.value) not in without]
-
-
-def _topic_of(entry: Emitted) -> Topic:
-    """Return where an entry of an outbox belongs: one of the topics, or the reducer's dead letters."""
-    return _TOPIC_BY_NAME.get(entry.topic) or dead_letters_of(entry.topic.removeprefix("dead."))
-
-
-def _size(entries: Sequence[Emitted]) -> int:
-    """Return the bytes of outputs."""
-    return sum(len(entry.value) for entry in entries)
 
 
 def _key_of(record: Record) -> str | None:

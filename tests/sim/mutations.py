@@ -23,9 +23,10 @@ from shared.engine.batch import BatchWork
 from shared.engine.document import Document
 from shared.engine.intake import Failed
 from shared.engine.kafka import ReducerLoop
+from shared.engine.plan import Plan, publications_of
 from shared.engine.records import Record
 from shared.engine.shards import Shards
-from shared.engine.step import Engine, Plan, _Step, emitter_on
+from shared.engine.step import Engine, _Step, emitter_on
 from shared.engine.worker import Worker
 from shared.events.envelope import Event
 from shared.store.memory import MemoryCollection
@@ -100,14 +101,7 @@ def outbox_published_per_input() -> Iterator[None]:
 
 def _of_the_last_input(document: Document[Any]) -> list[Any]:
     """Return the last output alone."""
-    flushed: list[Any] = _flush(document)
-    return flushed[-1:]
-
-
-def _flush(document: Document[Any]) -> list[Any]:
-    from shared.engine.step import _publications  # noqa: PLC0415 # private, and only this mutation wants it
-
-    return list(_publications(document))
+    return publications_of(document)[-1:]
 
 
 @contextmanager

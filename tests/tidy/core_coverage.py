@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-RULES = "services/*/core.py,services/*/core/*.py,services/*/state.py,shared/engine/step.py"
+RULES = "services/*/core.py,services/*/core/*.py,services/*/state.py,shared/engine/step.py,shared/engine/plan.py,shared/engine/stamping.py"
 
 
 def main() -> int:

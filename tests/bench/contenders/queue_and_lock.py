@@ -20,8 +20,9 @@ from services.router.app import build_reducers
 from shared.clock import Clock, SystemClock
 from shared.contact_centre.loader import load_contact_centre
 from shared.engine.document import Document, DocumentCodec
+from shared.engine.plan import Plan
 from shared.engine.records import Publication, Record
-from shared.engine.step import Engine, Plan
+from shared.engine.step import Engine
 from shared.store.port import StoredDocument
 from shared.topics import INBOUND
 from tests.bench.contenders.contest import Contest, Stopwatch

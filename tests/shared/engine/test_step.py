@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.engine.document import RECENT_IDS_MAX, SEEN_EMITTERS_MAX, Document
+from shared.engine.plan import Plan, TimerDue
 from shared.engine.records import Publication, Record
-from shared.engine.step import OUTBOX_BYTES_MAX, OUTBOX_ENTRIES_MAX, STEP_OUTPUTS_MAX, Engine, Plan, TimerDue
+from shared.engine.stamping import OUTBOX_BYTES_MAX
+from shared.engine.step import OUTBOX_ENTRIES_MAX, STEP_OUTPUTS_MAX, Engine
 from shared.events.rejected import DeadLetter
 from shared.ids import count_digests, digest, remembers_digest
 from shared.topics import COMMANDS, CONVERSATIONS, INBOUND, RECORD_BYTES_MAX, WORK, Topic, dead_letters_of
