@@ -129,6 +129,7 @@ class SimulatedConsumer:
                     waiter.set_result(None)
             self._settled.clear()
             self._deadline = min(self._deadline, self.process.loop.time() + FIRST_WAIT_SECONDS)
+            self._idle_wait_seconds = FIRST_WAIT_SECONDS  # likewise for a read that has begun and not come to its wait
             if self._read_waiter is not None and not self._read_waiter.done():
                 self._read_waiter.set_result(None)
             if not self._must_rejoin:
