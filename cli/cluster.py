@@ -14,7 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from cli.connection import Connection
-from shared.engine.connection import client_options
+from shared.engine.connection import client_options, reader_options
 from shared.engine.refusals import refusal
 from shared.errors import BrokerUnavailableError
 
@@ -49,7 +49,7 @@ class TopicState:
 @asynccontextmanager
 async def reading(connection: Connection) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer without a group. Whatever the broker does not answer becomes BrokerUnavailableError."""
-    consumer = AIOKafkaConsumer(**client_options(connection.bootstrap_servers), enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**reader_options(connection.bootstrap_servers), auto_offset_reset="earliest")
     try:
         await consumer.start()
         await asyncio.sleep(0)  # aiokafka's own task must have begun: a stop before its first step raises CancelledError

@@ -50,6 +50,9 @@ COMMON_SETTINGS: dict[str, str | int] = {
     "log.index.size.max.bytes": MEBIBYTE_BYTES,
     "offsets.topic.num.partitions": INTERNAL_PARTITIONS,
     "transaction.state.log.num.partitions": 1,
+    # An open transaction of an integrator holds up everybody's reading of its partitions: for so long at most, as in production.
+    "transaction.max.timeout.ms": 60_000,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 2_000,
     "share.coordinator.state.topic.num.partitions": 1,
 }
 

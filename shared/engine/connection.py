@@ -52,6 +52,15 @@ Servers = str | KafkaConnection
 """A plain address (`host:port`, several with commas), or one with the way in."""
 
 
+def reader_options(servers: Servers) -> dict[str, Any]:
+    """Return the arguments of every consumer: nothing is acknowledged by itself, and nothing read that a transaction took back.
+
+    Integrators may write in transactions; what they abort has never been said. The price: while a transaction is open, its
+    partitions are read only up to its beginning, so the broker's `transaction.max.timeout.ms` bounds how long it can be open.
+    """
+    return {**client_options(servers), "enable_auto_commit": False, "isolation_level": "read_committed"}
+
+
 def client_options(servers: Servers) -> dict[str, Any]:
     """Return the arguments that every client of aiokafka (consumer, producer, admin) is given to reach `servers`."""
     if isinstance(servers, str):

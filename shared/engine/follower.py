@@ -13,7 +13,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.engine.connection import Servers, client_options
+from shared.engine.connection import Servers, reader_options
 from shared.engine.installation import describe
 from shared.engine.records import Record
 from shared.engine.refusals import refusal
@@ -48,9 +48,7 @@ class Follower:
     async def __aenter__(self) -> Self:
         """Connect and take its place. Raises BrokerUnavailableError."""
         found = await describe(self._bootstrap_servers, self._topics)
-        consumer = AIOKafkaConsumer(
-            **client_options(self._bootstrap_servers), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=100
-        )
+        consumer = AIOKafkaConsumer(**reader_options(self._bootstrap_servers), auto_offset_reset="earliest", fetch_max_wait_ms=100)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 await consumer.start()

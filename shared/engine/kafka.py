@@ -16,16 +16,14 @@ from typing import Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel
 
 from shared.clock import Clock
 from shared.engine.batch import BatchWork, Outcome
-from shared.engine.connection import client_options
 from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
-from shared.engine.options import LoopOptions
+from shared.engine.options import LoopOptions, consumer_options
 from shared.engine.records import Publisher, Record
 from shared.engine.shards import Shards
 from shared.engine.status import LoopStatus
@@ -279,24 +277,6 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             consumer.subscribe(topics=list(self._topics), listener=self)
             return consumer
         return None
-
-
-def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
-    """Return the settings of a consumer that never acknowledges by itself, never skips, and stays a member while it computes."""
-    return {
-        **client_options(options.bootstrap_servers),
-        "group_id": f"{options.topic_prefix}{group}",
-        "group_instance_id": f"{group}-{options.instance}",
-        "client_id": f"{group}-{options.instance}",
-        "enable_auto_commit": False,
-        "auto_offset_reset": "none",
-        "partition_assignment_strategy": (RangePartitionAssignor,),
-        "session_timeout_ms": options.session_timeout_milliseconds,
-        "heartbeat_interval_ms": options.heartbeat_interval_milliseconds,
-        "rebalance_timeout_ms": options.rebalance_timeout_milliseconds,
-        "max_partition_fetch_bytes": options.fetch_bytes_max_per_partition,
-        "fetch_max_wait_ms": options.fetch_wait_milliseconds,
-    }
 
 
 def _merged(topics: list[list[Record]]) -> list[Record]:

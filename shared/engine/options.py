@@ -1,10 +1,12 @@
-"""The bounds of the reducers' loop, each with its unit and its reason."""
+"""The bounds of the reducers' loop, each with its unit and its reason, and what they make of a consumer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.engine.connection import Servers
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from shared.engine.connection import Servers, reader_options
 
 STORE_TIMEOUT_SECONDS = 20.0
 DEAD_LETTERS_PER_MINUTE_MAX = 1_000
@@ -47,3 +49,20 @@ class LoopOptions:
     fetch_wait_milliseconds: int = 500
     """How long the broker holds a fetch without records: it answers at once when one comes; longer saves idle CPU."""
     fetch_bytes_max_per_partition: int = 1024 * 1024
+
+
+def consumer_options(options: LoopOptions, group: str) -> dict[str, object]:
+    """Return the settings of a consumer that never acknowledges by itself, never skips, and stays a member while it computes."""
+    return {
+        **reader_options(options.bootstrap_servers),
+        "group_id": f"{options.topic_prefix}{group}",
+        "group_instance_id": f"{group}-{options.instance}",
+        "client_id": f"{group}-{options.instance}",
+        "auto_offset_reset": "none",
+        "partition_assignment_strategy": (RangePartitionAssignor,),
+        "session_timeout_ms": options.session_timeout_milliseconds,
+        "heartbeat_interval_ms": options.heartbeat_interval_milliseconds,
+        "rebalance_timeout_ms": options.rebalance_timeout_milliseconds,
+        "max_partition_fetch_bytes": options.fetch_bytes_max_per_partition,
+        "fetch_max_wait_ms": options.fetch_wait_milliseconds,
+    }

@@ -20,12 +20,13 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from shared.clock import Clock
 from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
+from shared.engine.options import consumer_options
 from shared.engine.records import Record
 from shared.engine.status import LoopStatus
 from shared.engine.stopping import stop_consumer
 from shared.engine.worker_crew import Crew, GivenBack, Place
 from shared.engine.worker_job import Handler
-from shared.engine.worker_options import Consumer, WorkerOptions, consumer_options
+from shared.engine.worker_options import Consumer, WorkerOptions
 from shared.errors import RecoverableError
 from shared.metrics import Metrics
 from shared.topics import Topic

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 
-from shared.engine.kafka import consumer_options as reducer_consumer_options
 from shared.engine.options import LoopOptions
 
 
@@ -76,11 +75,3 @@ class Consumer(Protocol):
     def resume(self, *partitions: TopicPartition) -> None:
         """Return records of these again."""
         ...
-
-
-def consumer_options(options: LoopOptions, group: str) -> dict[str, Any]:
-    """Return the settings of a worker's AIOKafkaConsumer: those of the reducers, and nothing that was not committed.
-
-    What a worker does cannot be taken back, so a record of an aborted transaction must not reach it.
-    """
-    return {**reducer_consumer_options(options, group), "isolation_level": "read_committed"}

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from devstack.cluster import COMMON_SETTINGS
 from shared.asyncapi import APPLICATIONS, GROUPS
 from shared.metrics import Metrics
 from shared.settings import ServiceSettings
 from shared.topics import COMMANDS, CONVERSATIONS, PARTITIONS_PRODUCTION, SENDS, all_topics
-from tests.deploy.manifests import KUBERNETES, manifests, workloads
+from tests.deploy.manifests import KUBERNETES, ROOT, manifests, workloads
 
 METRIC = re.compile(r"\bparley_[a-z_]+")
 PREFIX = str(ServiceSettings.model_fields["topic_prefix"].default)
@@ -52,6 +53,15 @@ def test_namespace_is_restricted() -> None:
     """What breaks the pod security standard is refused by the cluster."""
     (namespace,) = [one for one in manifests("Namespace") if one.name == "parley"]
     assert namespace.document["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_an_open_transaction_is_bounded_alike_everywhere() -> None:
+    """It holds up all readers of its partitions: for so long at most on Kubernetes, with Docker and on the embedded broker."""
+    (kafka,) = manifests("Kafka")
+    most = kafka.document["spec"]["kafka"]["config"]["transaction.max.timeout.ms"]
+    assert most == COMMON_SETTINGS["transaction.max.timeout.ms"]
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    assert int(compose["services"]["kafka"]["environment"]["KAFKA_TRANSACTION_MAX_TIMEOUT_MS"]) == most
 
 
 def test_every_topic_is_made_alike() -> None:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.engine.gaps import began_anew
-from shared.engine.kafka import consumer_options
+from shared.engine.options import consumer_options
 from shared.metrics import Metrics
 from shared.topics import COMMANDS
 from tests.shared.engine.kafka_world import PATIENCE_SECONDS, Place

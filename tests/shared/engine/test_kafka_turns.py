@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from shared.clock import ManualClock
 from shared.engine.document import documents_of
-from shared.engine.kafka import ReducerLoop, _merged, consumer_options
-from shared.engine.options import LoopOptions
+from shared.engine.kafka import ReducerLoop, _merged
+from shared.engine.options import LoopOptions, consumer_options
 from shared.engine.records import Publication, Record
 from shared.engine.status import LoopStatus
 from shared.engine.step import Engine

@@ -8,9 +8,9 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaConnectionError, KafkaError
 
 from shared.clock import SystemClock
+from shared.engine.options import consumer_options
 from shared.engine.status import LoopStatus
 from shared.engine.worker import Worker
-from shared.engine.worker_options import consumer_options
 from shared.errors import RecoverableError
 from shared.metrics import Metrics
 from shared.topics import SENDS
