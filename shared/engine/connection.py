@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from shared.engine.header_names import take_any_header_name
 from shared.errors import ConfigurationError
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -57,7 +58,10 @@ def reader_options(servers: Servers) -> dict[str, Any]:
 
     Integrators may write in transactions; what they abort has never been said. The price: while a transaction is open, its
     partitions are read only up to its beginning, so the broker's `transaction.max.timeout.ms` bounds how long it can be open.
+
+    The client learns here, at the latest, to read what others may write (shared/engine/header_names.py).
     """
+    take_any_header_name()
     return {**client_options(servers), "enable_auto_commit": False, "isolation_level": "read_committed"}
 
 
