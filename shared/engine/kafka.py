@@ -16,11 +16,12 @@ from typing import Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 from pydantic import BaseModel
 
 from shared.clock import Clock
 from shared.engine.batch import BatchWork, Outcome
+from shared.engine.corruption import tell_corruption
 from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
 from shared.engine.options import LoopOptions, consumer_options
@@ -80,6 +81,9 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
             try:
                 while not stop.is_set() and is_alive(consumer):
                     await self._turn(consumer, stop)
+            except CorruptRecordException as broken:
+                tell_corruption(broken, reader=self._name, metrics=self._metrics)
+                await _sleep_unless(stop, self._options.backoff_seconds)
             finally:
                 async with self._batch_in_hand:
                     await self._commit_all(consumer)
@@ -99,6 +103,8 @@ class ReducerLoop(ConsumerRebalanceListener, Generic[S]):  # type: ignore[misc] 
                 fetched: Fetched = await consumer.getmany(timeout_ms=self._wait_milliseconds(), max_records=self._options.records_max)
         except TimeoutError:
             return  # in a rebalance: nothing was read, for a read that is given up has taken nothing
+        except CorruptRecordException:
+            raise  # only a new client knows where to read on
         except KafkaError as error:
             if (begun := await began_anew(consumer, error, reader=self._name, metrics=self._metrics)) is None:
                 await self._give_back(consumer, set(self._shards.owned), error, stop)

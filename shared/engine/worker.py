@@ -15,9 +15,10 @@ from typing import cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import CorruptRecordException, IllegalStateError, KafkaError
 
 from shared.clock import Clock
+from shared.engine.corruption import tell_corruption
 from shared.engine.gaps import began_anew
 from shared.engine.liveness import is_alive
 from shared.engine.options import consumer_options
@@ -89,6 +90,9 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
         try:
             while not stop.is_set() and is_alive(consumer):
                 await self._turn(consumer)
+        except CorruptRecordException as broken:
+            tell_corruption(broken, reader=self._handler.name, metrics=self._metrics)
+            await _wait_unless(stop, self._options.loop.backoff_seconds)
         finally:
             self._status.ready = False
             committing.cancel()
@@ -110,6 +114,8 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka carrie
         except TimeoutError:
             logger.info("poll.waited", worker=self._handler.name, seconds=self._options.poll_timeout_seconds)
             return
+        except CorruptRecordException:
+            raise  # only a new client knows where to read on
         except KafkaError as error:
             if await began_anew(consumer, error, reader=self._handler.name, metrics=self._metrics) is not None:
                 return
