@@ -151,6 +151,13 @@ class Place:
             await admin.close()
         return {(place.topic.removeprefix(self.prefix), place.partition): one.offset for place, one in offsets.items() if one.offset > 0}
 
+    async def await_committed(self) -> None:
+        """Return when all inputs are done and committed; their outputs may stand on the topics before (first touch)."""
+        ends = await self.ends()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.committed() != ends:  # noqa: ASYNC110 # the group's offsets are another process's: they can only be asked for
+                await asyncio.sleep(0.05)
+
     async def ends(self) -> dict[tuple[str, int], int]:
         """Return how many records stand on each partition of the inputs that has some."""
         counts: dict[tuple[str, int], int] = {}

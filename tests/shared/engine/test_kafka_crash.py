@@ -44,11 +44,11 @@ async def test_a_process_killed_in_the_middle_of_a_backlog_loses_and_doubles_not
             await process.kill()
         last = await start(place, records_max=100)
         await place.await_answers()
+        await place.await_committed()
         report = await last.end()
     assert report["gaps_total"] == 0
     assert 0 < report["events_decided_total"] < BACKLOG
     await place.judged()
-    assert await place.committed() == await place.ends()
 
 
 async def test_processes_that_join_and_leave_share_the_work_without_loss(place: Place) -> None:
